@@ -137,7 +137,8 @@ impl Gatherer {
     /// Options that librdkafka refuses.
     pub(crate) fn new(start: Start) -> Result<Self, GatherError> {
         let Start { number, settings, kafka, sources, topics, marks, schemas, watermarks, brokers, .. } = start;
-        let queue = usize::try_from(settings.memory.gathered()).unwrap_or(usize::MAX) / settings.gather.lanes.max(1);
+        let queue =
+            usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1);
         let limits = Limits {
             record: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             event: start.limits.0,
@@ -147,7 +148,7 @@ impl Gatherer {
         Ok(Self {
             number,
             consumer: Consumer::subscribe_several(&kafka, sources.numbering.clone(), queue, &brokers)?,
-            producer: Producer::new(&kafka, queue / 2, sizes, &brokers)?,
+            producer: Producer::new(&kafka, queue, sizes, &brokers)?,
             reading: Reading::new(Arc::clone(&sources), schemas, limits, start.partitions),
             sources,
             topics,
@@ -196,7 +197,7 @@ impl Gatherer {
         self.health().report_alive();
         let is_clock_right = self.gate_clock();
         self.start_partitions()?;
-        self.seek()?;
+        self.seek(is_clock_right)?;
         if let Some(event) = self.poll(is_clock_right)? {
             self.handle(event)?;
         }
@@ -242,7 +243,7 @@ impl Gatherer {
 
     /// Bytes of records that may be at hand of one partition.
     pub(super) fn share(&self) -> usize {
-        let all = usize::try_from(self.settings.memory.gathered()).unwrap_or(usize::MAX);
+        let all = usize::try_from(self.settings.memory.gathered() / 3).unwrap_or(usize::MAX);
         all / self.settings.gather.lanes.max(1) / (self.partitions.len() + self.starting.len()).max(1)
     }
 

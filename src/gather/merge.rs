@@ -121,6 +121,11 @@ impl<T> Merge<T> {
         self.partitions.iter().filter(|(_, queue)| queue.is_unknown()).map(|(number, _)| *number)
     }
 
+    /// Does a partition hold up all others?
+    pub(super) fn is_held_up(&self) -> bool {
+        self.unknown > 0
+    }
+
     /// Is nothing at hand?
     pub(super) fn is_empty(&self) -> bool {
         self.heads.is_empty()

@@ -1,19 +1,25 @@
 //! Reading: what the consumer brings, until a batch is full or nothing more has come.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use super::error::GatherError;
-use super::gatherer::Gatherer;
-use super::merge::Waiting;
-use super::reading::{Fate, needed};
+use super::gatherer::{Gatherer, Partition};
+use super::merge::{Merge, Waiting};
+use super::reading::{Content, Fate, Now, Reading, needed};
+use super::sources::Sources;
 use super::topics::way_on;
-use crate::kafka::{Failure, Kind, Polled};
+use crate::kafka::{Failure, Kind, Polled, Record};
 use crate::member::fresh::FRESH_RECORDS;
-use crate::member::schema_waits::SchemaGate;
+use crate::member::schema_waits::{SchemaGate, SchemaWaits};
 use crate::metrics::{Rebalance, Wait, WaitCause};
 
 /// While nothing is at hand, how long the consumer is waited for at once.
 const STEP: Duration = Duration::from_millis(20);
+/// After how many records it is looked whether they are enough.
+const LOOK_EVERY: usize = 64;
 /// How long seeking may take.
 const SEEK_FOR: Duration = Duration::from_secs(5);
 
@@ -25,97 +31,157 @@ pub(super) enum Event {
     Failed(Failure),
 }
 
+/// What is taken in at once.
+struct Intake<'a> {
+    sources: Arc<Sources>,
+    partitions: &'a mut BTreeMap<i32, Partition>,
+    reading: &'a mut Reading,
+    merge: &'a mut Merge<Content>,
+    schema_waits: &'a mut SchemaWaits,
+    to_seek: &'a mut BTreeSet<i32>,
+    now: Now,
+    is_clock_right: bool,
+    /// Bytes that may be at hand of one partition.
+    share: usize,
+    taken: Taken,
+}
+
+/// What was taken in.
+#[derive(Default)]
+struct Taken {
+    records: usize,
+    bytes: usize,
+    /// Partitions that are not read for now: enough is at hand, or the next record waits for its schema.
+    paused: Vec<i32>,
+    /// A partition of which no record can be used, with the commonest reason and its detail.
+    refused: Option<(i32, &'static str, String)>,
+}
+
+impl Intake<'_> {
+    /// Takes in one record. `Break`: no more of them for now.
+    fn record(&mut self, record: &Record<'_>) -> ControlFlow<()> {
+        let number = record.partition();
+        let sources = Arc::clone(&self.sources);
+        let mut gate =
+            SchemaGate::new(self.schema_waits, &mut self.reading.schemas, move |record| needed(&sources, record));
+        let is_readable = self.is_clock_right && !self.to_seek.contains(&number);
+        let partition = self.partitions.get_mut(&number);
+        let is_ours = partition.is_some();
+        let partition = partition.filter(|partition| is_readable && record.offset() >= partition.read_offset);
+        let Some(partition) = partition else {
+            if is_ours && !self.is_clock_right {
+                self.to_seek.insert(number);
+            }
+            return if gate.looks_ahead(record) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        };
+        if !gate.admits(record) {
+            self.taken.paused.push(number);
+            self.to_seek.insert(number);
+            return ControlFlow::Continue(());
+        }
+        let content = self.reading.read(partition.topic, partition.place.partition, record, self.now);
+        partition.read_offset = record.offset() + 1;
+        partition.has_answered = true;
+        partition.progress.leave_end();
+        if let Some((first, last)) = content.times {
+            partition.progress.read(last, self.now.clock);
+            partition.last_at = first;
+        }
+        let refused = match (content.fate, &content.detail) {
+            (Fate::DeadLetter(reason), Some(detail)) => Some((reason, detail)),
+            _ => None,
+        };
+        if let Some((reason, detail)) = partition.fresh.count(refused) {
+            self.taken.refused = Some((number, reason, detail));
+            return ControlFlow::Break(());
+        }
+        let bytes = content.bytes();
+        self.merge.push(number, Waiting { offset: record.offset(), at: partition.last_at, bytes, content });
+        self.taken.records += 1;
+        self.taken.bytes += bytes;
+        if self.merge.bytes(number) > self.share && !partition.is_paused {
+            partition.is_paused = true;
+            self.taken.paused.push(number);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 impl Gatherer {
     /// Reads until a limit of a batch is reached, an event comes, or nothing more has come for a moment. While the clock is
     /// wrong records are left where they are.
     pub(super) fn poll(&mut self, is_clock_right: bool) -> Result<Option<Event>, GatherError> {
-        let (started, now, share) = (Moment::now(), self.times(), self.share());
-        let (mut records, mut bytes, mut event) = (0, 0, None);
-        let (mut full, mut waiting, mut refuse) = (Vec::new(), Vec::new(), None);
-        let bytes_max = usize::try_from(self.settings.batch.max_bytes).unwrap_or(usize::MAX);
-        let sources = std::sync::Arc::clone(&self.sources);
-        while records < self.settings.batch.max_records && bytes < bytes_max {
-            // What is at hand is written at once when no more has come.
-            let is_idle = records == 0 && self.merge.is_empty();
-            let left = self.settings.batch.max_wait.saturating_sub(started.elapsed());
-            let wait = if is_idle || self.merge.unknown().next().is_some() { left.min(STEP) } else { Duration::ZERO };
-            match self.consumer.poll(wait) {
-                Polled::Nothing if wait.is_zero() || left.is_zero() => break,
-                Polled::Nothing => {}
-                Polled::Record(record) => {
-                    let number = record.partition();
-                    let is_readable = is_clock_right && !self.to_seek.contains(&number);
-                    let partition = self.partitions.get_mut(&number).filter(|_| is_readable);
-                    let Some(partition) = partition.filter(|partition| record.offset() >= partition.read_offset) else {
-                        let mut gate = SchemaGate::new(&mut self.schema_waits, &mut self.reading.schemas, |record| {
-                            needed(&sources, record)
-                        });
-                        if gate.looks_ahead(&record) {
+        let started = Moment::now();
+        let mut event = None;
+        let mut taken = Taken::default();
+        let mut wait = Duration::ZERO;
+        while event.is_none() && !self.is_full(&taken) {
+            let (now, share) = (self.times(), self.share());
+            let mut intake = Intake {
+                sources: Arc::clone(&self.sources),
+                partitions: &mut self.partitions,
+                reading: &mut self.reading,
+                merge: &mut self.merge,
+                schema_waits: &mut self.schema_waits,
+                to_seek: &mut self.to_seek,
+                now,
+                is_clock_right,
+                share,
+                taken: std::mem::take(&mut taken),
+            };
+            let mut flow = ControlFlow::Continue(());
+            let mut is_nothing = false;
+            // As long as records come, one after the other.
+            while flow.is_continue() && event.is_none() && !is_nothing {
+                match self.consumer.poll(std::mem::take(&mut wait)) {
+                    Polled::Nothing => is_nothing = true,
+                    Polled::Record(record) => {
+                        flow = intake.record(&record);
+                        if intake.taken.records.is_multiple_of(LOOK_EVERY) {
                             break;
                         }
-                        if !is_clock_right && self.partitions.contains_key(&number) {
-                            self.to_seek.insert(number);
+                    }
+                    // Records before this end that were passed over are still to be read.
+                    Polled::End { partition, .. } if intake.to_seek.contains(&partition) => {}
+                    Polled::End { partition: number, offset } => {
+                        if let Some(partition) = intake.partitions.get_mut(&number) {
+                            partition.has_answered = true;
                         }
-                        continue;
-                    };
-                    let mut gate = SchemaGate::new(&mut self.schema_waits, &mut self.reading.schemas, |record| {
-                        needed(&sources, record)
-                    });
-                    if !gate.admits(&record) {
-                        waiting.push(number);
-                        self.to_seek.insert(number);
-                        continue;
+                        intake.merge.end(number, offset);
                     }
-                    let content = self.reading.read(partition.topic, partition.place.partition, &record, now);
-                    partition.read_offset = record.offset() + 1;
-                    partition.has_answered = true;
-                    partition.progress.leave_end();
-                    if let Some((first, last)) = content.times {
-                        partition.progress.read(last, now.clock);
-                        partition.last_at = first;
+                    Polled::Assigned(partitions) => event = Some(Event::Assigned(partitions)),
+                    Polled::Revoked { partitions, lost } => event = Some(Event::Revoked { partitions, lost }),
+                    Polled::OutOfRange { partition, offset, .. } => {
+                        event = Some(Event::OutOfRange { number: partition, offset });
                     }
-                    let refused = match (content.fate, &content.detail) {
-                        (Fate::DeadLetter(reason), Some(detail)) => Some((reason, detail)),
-                        _ => None,
-                    };
-                    if let Some((reason, detail)) = partition.fresh.count(refused) {
-                        refuse = Some((number, reason, detail));
-                        break;
-                    }
-                    let size = content.bytes();
-                    let at = partition.last_at;
-                    self.merge.push(number, Waiting { offset: record.offset(), at, bytes: size, content });
-                    (records, bytes) = (records + 1, bytes + size);
-                    if self.merge.bytes(number) > share && !partition.is_paused {
-                        partition.is_paused = true;
-                        full.push(number);
-                    }
+                    Polled::Failed(failure) => event = Some(Event::Failed(failure)),
                 }
-                // Records before this end that were passed over are still to be read.
-                Polled::End { partition, .. } if self.to_seek.contains(&partition) => {}
-                Polled::End { partition, offset } => {
-                    if let Some(partition) = self.partitions.get_mut(&partition) {
-                        partition.has_answered = true;
-                    }
-                    self.merge.end(partition, offset);
-                }
-                Polled::Assigned(partitions) => event = Some(Event::Assigned(partitions)),
-                Polled::Revoked { partitions, lost } => event = Some(Event::Revoked { partitions, lost }),
-                Polled::OutOfRange { partition, offset, .. } => {
-                    event = Some(Event::OutOfRange { number: partition, offset });
-                }
-                Polled::Failed(failure) => event = Some(Event::Failed(failure)),
             }
-            if event.is_some() {
+            taken = intake.taken;
+            if flow.is_break() {
                 break;
             }
+            if is_nothing {
+                self.note_ends();
+                // What is at hand is written at once, unless a partition holds it up.
+                let left = self.settings.batch.max_wait.saturating_sub(started.elapsed());
+                if left.is_zero() || !(self.merge.is_empty() || self.merge.is_held_up()) {
+                    break;
+                }
+                wait = left.min(STEP);
+            }
         }
-        full.extend(waiting);
-        self.pause(&full)?;
-        if let Some((number, reason, detail)) = refuse {
+        self.pause(&taken.paused)?;
+        if let Some((number, reason, detail)) = taken.refused {
             self.hold_refused(number, reason, &detail)?;
         }
         Ok(event)
+    }
+
+    /// Was as much taken in as a batch takes?
+    fn is_full(&self, taken: &Taken) -> bool {
+        let batch = &self.settings.batch;
+        taken.records >= batch.max_records || taken.bytes as u64 >= batch.max_bytes
     }
 
     pub(super) fn handle(&mut self, event: Event) -> Result<(), GatherError> {
@@ -152,7 +218,7 @@ impl Gatherer {
                 }
             }
             Event::Failed(Failure::Retry(cause)) if cause.kind == Kind::NotAuthorized => {
-                self.health().wait(Wait { cause: WaitCause::Kafka, partition: None, detail: cause.text });
+                tracing::warn!(reason = %cause, "The brokers do not let this process read a source.");
             }
             Event::Failed(Failure::Retry(cause)) => tracing::debug!(target: "kafka", reason = %cause, "gathering"),
             Event::Failed(failure) => return Err(failure.into()),
@@ -162,7 +228,10 @@ impl Gatherer {
     }
 
     /// Seeks partitions to where they are read on, and resumes those of which little is at hand.
-    pub(super) fn seek(&mut self) -> Result<(), GatherError> {
+    pub(super) fn seek(&mut self, is_clock_right: bool) -> Result<(), GatherError> {
+        if !is_clock_right {
+            return Ok(());
+        }
         let released = self.schema_waits.release(&mut self.reading.schemas, self.health.lane(self.number));
         self.to_seek.extend(released);
         let share = self.share();
@@ -215,7 +284,7 @@ impl Gatherer {
         let (source, place) = (self.sources.of_topic(partition.topic).name(), &partition.place);
         let text = format!(
             "the first {FRESH_RECORDS} records of {place} cannot be used ({reason}: {detail}); mend the source {source} in the \
-             sources file, try it with `cohortd sources try {source}`, and start again"
+             sources file; `cohortd sources try {source}` tries it"
         );
         self.hold(number, text)
     }

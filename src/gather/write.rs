@@ -7,8 +7,9 @@ use super::batch::{Batch, Part};
 use super::error::GatherError;
 use super::gatherer::{Gatherer, Partition, backoff};
 use super::reading::{Fate, Target, Written};
+use crate::event::Instant;
 use crate::kafka::{Cause, Failure, Headers, Kind, Membership, Outcome, Outgoing, Report};
-use crate::marks::Mark;
+use crate::marks::{Mark, Place};
 use crate::member::transactions::{needs_operator, recreate_producer};
 use crate::metrics::{Retry, Transaction, Wait, WaitCause};
 
@@ -30,8 +31,13 @@ impl Gatherer {
     /// Takes the records whose turn it is, and adds the marks that are due.
     pub(super) fn take(&mut self) -> Batch {
         self.note_ends();
-        let ours: BTreeSet<_> = self.partitions.values().map(|partition| partition.place.clone()).collect();
-        let bound = self.marks.backlog_read_to(|place| ours.contains(place));
+        let bound = match self.marks.len() == self.partitions.len() {
+            true => Instant::MAX,
+            false => {
+                let ours: BTreeSet<&Place> = self.partitions.values().map(|partition| &partition.place).collect();
+                self.marks.backlog_read_to(|place| ours.contains(place))
+            }
+        };
         let mut batch = Batch::default();
         let bytes_max = usize::try_from(self.settings.batch.max_bytes).unwrap_or(usize::MAX);
         while batch.records.len() < self.settings.batch.max_records && batch.bytes < bytes_max {
@@ -43,7 +49,7 @@ impl Gatherer {
     }
 
     /// Partitions that were read to the end which the last answer of their broker named hold up nobody.
-    fn note_ends(&mut self) {
+    pub(super) fn note_ends(&mut self) {
         let unknown: Vec<i32> = self.merge.unknown().collect();
         for number in unknown {
             let Some(partition) = self.partitions.get(&number).filter(|partition| partition.has_answered) else {

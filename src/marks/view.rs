@@ -46,10 +46,11 @@ impl Marks {
         }
     }
 
-    /// All partitions that are gathered.
+    /// The number of all partitions that are gathered.
     #[must_use]
-    pub fn places(&self) -> Vec<Place> {
-        self.lock().places().collect()
+    #[expect(clippy::len_without_is_empty, reason = "there is always a source")]
+    pub fn len(&self) -> usize {
+        self.lock().topics.values().map(|count| usize::try_from(*count).unwrap_or(0)).sum()
     }
 
     /// Takes up marks that were read; `None`: deleted. `read_to`: up to where the topic was read. `group`: ours.

@@ -69,10 +69,11 @@ impl Memory {
         self.percent(10)
     }
 
-    /// Bytes of records at hand where sources are gathered: 5 % of it, taken from the block cache.
+    /// Bytes for gathering sources, where they are: 15 % of it, taken from the block cache; a third each for what is read
+    /// ahead, at hand, and written.
     #[must_use]
     pub fn gathered(self) -> u64 {
-        self.percent(5)
+        self.percent(15)
     }
 
     /// Resident bytes above which reading pauses: 90 % of the limit, and less of a small one, since what is on its way when

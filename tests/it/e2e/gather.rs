@@ -389,3 +389,64 @@ fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
     names.sort_unstable();
     assert_eq!(names, ["look", "look", "refund", "visit"]);
 }
+
+/// Processor seconds so far of the threads of a process whose names begin so.
+fn processor_seconds(daemon: &Daemon, name: &str) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();
+    let ticks = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (head, rest) = text.rsplit_once(") ")?;
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
+        head.contains(&format!("({name}")).then(|| ticks(11) + ticks(12))
+    });
+    ticks.sum::<f64>() / 100.0
+}
+
+/// Prints how fast records are gathered that are all there before the start.
+#[test]
+#[ignore = "prints figures; COHORTD_EVENTS sets how many events"]
+fn figures() {
+    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+    let events = std::env::var("COHORTD_EVENTS").ok().and_then(|events| events.parse().ok()).unwrap_or(500_000_i64);
+    let rules = "[cohorts.seen]\nwho = 'did purchase at least 3 times in the last 30 days'\n";
+    let Some(lab) = Lab::gathering("figures", 2, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    let (now, mut random) = (wall_clock().0, Random::seeded("figures"));
+    let others: serde_json::Map<String, serde_json::Value> =
+        (0..24).map(|field| (format!("field_{field}"), json!(format!("value {field}")))).collect();
+    for number in 0..events {
+        let at = now - 30 * 86_400_000 + number * (30 * 86_400_000 / events);
+        let customer = format!("c{}", random.below(100_000));
+        if number % 2 == 0 {
+            let event = avro::event(&customer, "purchase", at, Some(format!("e{number}")));
+            systems.send(&Sent { number, event });
+        } else {
+            let mut click = others.clone();
+            click.insert("visitor".into(), json!({"id": customer}));
+            click.extend([("ts".into(), json!(at)), ("action".into(), json!("visit")), ("n".into(), json!(number))]);
+            let click = serde_json::Value::Object(click).to_string();
+            systems.clicks.send(&format!("session-{}", number % 17), click.as_bytes());
+        }
+        if number % 50_000 == 0 {
+            [&systems.clicks, &systems.orders].into_iter().for_each(Writer::flush);
+        }
+    }
+    drop(systems);
+    let mut daemon = lab.start("one", &["batch.max_wait=100 ms", "memory.limit=1 GiB"]);
+    let started = std::time::Instant::now();
+    eventually("everything is gathered", || {
+        (daemon.metric("cohortd_source_records_mapped_total") as i64 == events).then_some(())
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let gather = processor_seconds(&daemon, "gather");
+    let all = processor_seconds(&daemon, "");
+    println!(
+        "figures: {events} events gathered in {seconds:.1} s, {:.0} a second; the gathering thread used {gather:.1} s, {:.0} \
+         events a processor second; the process {all:.1} s, {:.0}",
+        events as f64 / seconds,
+        events as f64 / gather,
+        events as f64 / all
+    );
+    daemon.stop();
+}
