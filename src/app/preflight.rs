@@ -1,6 +1,7 @@
 //! Everything that `run` would find at its start, checked at once and without changes: no topic is created, no group
 //! joined, no schema registered.
 
+mod sources;
 mod state;
 
 use std::ops::ControlFlow;
@@ -125,6 +126,7 @@ impl Preflight {
             Err(failure) => return self.no_broker(kafka, &failure),
         };
         self.add(Part::Kafka, "", Verdict::Good, format!("cluster {cluster} answers, by {}", way_in(kafka)));
+        self.sources(loaded, &admin);
         let ControlFlow::Continue(input) = self.input(loaded, &admin) else { return };
         if let Some(input) = &input {
             self.input = Some(input.partitions);
@@ -166,6 +168,8 @@ impl Preflight {
         let name = &loaded.settings.topics.input;
         let found = match admin.topic(name, ASK) {
             Ok(Some(found)) => found,
+            // It would be made of the sources; a finding says so.
+            Ok(None) if loaded.settings.gather.sources.is_some() => return ControlFlow::Continue(None),
             Ok(None) => {
                 self.add(Part::Topics, name, Verdict::Wrong, topics::no_input(name));
                 return ControlFlow::Continue(None);

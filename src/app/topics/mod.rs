@@ -1,8 +1,8 @@
 //! The topics at the start: checked, created if missing, and refused if they would break a guarantee.
 
 mod fit;
-mod gathered;
 mod plan;
+mod source_topics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::shutdown::Shutdown;
 use plan::setting;
 
 pub(super) use fit::{denied, refused as unfit, unseen, weak};
-pub(super) use plan::{CHANGELOG, OF_INPUT, Plan, plans};
+pub(super) use plan::{CHANGELOG, OF_INPUT, Plan, gathered, plans};
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
@@ -205,7 +205,7 @@ fn inspect(loaded: &Loaded, sources: &[String], brokers: &Brokers) -> Result<Pre
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
     let cluster_id = admin.cluster_id(ASK)?;
     let mut denials = Vec::new();
-    let sources = gathered::inspect(loaded, sources, &admin, &mut denials)?;
+    let sources = source_topics::inspect(loaded, sources, &admin, &mut denials)?;
     let Some(input) = admin.topic(&topics.input, ASK)? else {
         let problem = no_input(&topics.input);
         return Err(Problem::Impossible {
