@@ -184,11 +184,11 @@ fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
     writer.send_to(1, Some("c"), Some(&avro::encode(&event("c"))));
     writer.flush();
     let changes = lab.follow("changes");
-    let next = || super::eventually("a change", || changes.next(Duration::from_millis(100)));
+    let next = || eventually("a change", || changes.next(Duration::from_millis(100)));
     assert_eq!(next().key(), "c");
     thread::sleep(Duration::from_secs(2));
     assert!(changes.next(Duration::from_millis(500)).is_none(), "the partition waits");
-    super::eventually("it says that it waits", || daemon.says("the schema registry does not answer").then_some(()));
+    eventually("it says that it waits", || daemon.says("the schema registry does not answer").then_some(()));
     registry.set(Mood::Well);
     assert_eq!((next().key(), next().key()), ("a", "b"));
 
@@ -281,6 +281,6 @@ who = 'did sigup in the last 1 day'
     assert!(!daemon.log().contains("\"fr\""), "a value of an event is in the log");
     send(11, "visit", "FR");
     writer.flush();
-    super::eventually("the value is found once it comes", || (not_found(&mut daemon).len() == 1).then_some(()));
+    eventually("the value is found once it comes", || (not_found(&mut daemon).len() == 1).then_some(()));
     daemon.stop();
 }
