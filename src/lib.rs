@@ -31,6 +31,7 @@
 //! | [`tls`] | certificates and keys in files; the only module that uses rustls | the protocols over it |
 //! | [`codec`] | decoding events and encoding changes; schemas and their registry | rules, state, topics |
 //! | [`sources`] | records of any topic mapped to events by `sources.toml` | state, Kafka |
+//! | [`audit`] | what is in topics of any shape: records in, a report and a proposed mapping out | Kafka, files, clocks |
 //! | [`store`] | one RocksDB database for each partition: customers, timers, META; the byte layout | Kafka, what a fact means |
 //! | [`residents`] | the customers of one partition between memory and its database: loading, deadlines, flushing, eviction | lanes, Kafka |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
@@ -61,6 +62,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod backoff;
 pub mod bytes;
 pub mod calendar;

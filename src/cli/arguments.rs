@@ -1,5 +1,7 @@
 //! The command line's arguments.
 
+mod audit;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
@@ -10,6 +12,7 @@ use super::values::{days, from, instant, key_and_value, pace, place};
 use crate::app;
 use crate::app::reset::From;
 use crate::event::Instant;
+pub(super) use audit::Audit;
 
 /// An upper bound: more than there are people.
 const CUSTOMERS_MAX: u64 = 10_000_000_000;
@@ -61,6 +64,10 @@ pub(super) enum Command {
     /// Show how records of other topics and schemas become events, and try it on files
     #[command(subcommand, after_help = help::SOURCES)]
     Sources(Sources),
+
+    /// Look into topics or files of any shape: what is in them, what is wrong, and how they could be mapped
+    #[command(after_help = help::AUDIT)]
+    Audit(Audit),
 
     /// Continue after the input was recreated or lost records, or its offsets were set; or recompute everything
     #[command(after_help = help::RESET)]

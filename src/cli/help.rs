@@ -190,6 +190,27 @@ Examples:
   cohortd sources reset shop.orders --config /etc/cohortd.toml --yes
   cohortd sources reset shop.orders --config /etc/cohortd.toml --from latest --yes";
 
+pub(super) const AUDIT: &str = "\
+FILE is JSON Lines or an Avro object container file, plain, gzip, zstd or bzip2; `-` is standard input. Files whose names
+differ only in a date or a number at their end are one source: events-2026-01.jsonl and events-2026-02.jsonl are events.
+With --topic NAME, records are read from Kafka with the brokers, registry and schemas of the settings; no group is joined,
+and nothing is committed. INSTANT is a date, a time in ISO-8601, or milliseconds since 1970.
+
+Records are read once, in bounded memory. The report goes to stdout: for each topic its formats, keys and partitions, which
+field is the customer, the time, the event's name and the id, every field with its type, the share of records that have it
+and about how many different values; copies, times that are wrong; customers that topics have in common; names that are
+spelled in several ways; the five events that decisions begin with; events that no rule uses, and rules without events. At
+its end stand at most seven findings, by what they cost, each with what to do. No value of a record is shown without
+--show-values, only names of fields and events. docs/audit.md describes all of it.
+
+With --propose, a sources file is printed instead, with the reason for each line; `check --sources` accepts it.
+
+Examples:
+  cohortd audit orders.jsonl.gz clicks.avro
+  cohortd audit --config cohortd.toml --topic shop.orders clicks --from 2026-01-01
+  cohortd audit --lang fr --rules rules.toml events.jsonl
+  cohortd audit orders.jsonl clicks.jsonl --propose > sources.toml";
+
 pub(super) const RESET: &str = "\
 `run` refuses to start when the state does not match the input or the group's offsets, and prints the command
 to use. Use the same settings as for `run`, and stop every process of the group first: this command waits until

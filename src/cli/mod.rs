@@ -1,6 +1,7 @@
 //! The command line: the commands, their arguments, and the exit code.
 
 mod arguments;
+mod audit;
 mod changes;
 mod check;
 mod demo;
@@ -101,6 +102,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Sources(Sources::Reset(mut reset)) => {
             let settings = loaded(std::mem::take(&mut reset.layers))?;
             sources::reset(&settings, &reset)?;
+        }
+        Command::Audit(mut audit) => {
+            let settings = loaded(std::mem::take(&mut audit.layers))?;
+            audit::run(&settings, &audit)?;
         }
         Command::Reset(mut reset) => {
             let settings = loaded(std::mem::take(&mut reset.layers))?;

@@ -34,6 +34,16 @@ pub(super) fn place(text: &str) -> Result<Place, String> {
     }
 }
 
+/// Above zero, up to one: `0.1`, `10 %`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.trim().parse(),
+    };
+    let share = share.ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "write a share above 0 and up to 1, such as 0.1 or '10 %'".to_owned())
+}
+
 /// Events per second: above zero, and no more than any cluster handles.
 pub(super) fn pace(text: &str) -> Result<f64, String> {
     let pace = text.parse().ok().filter(|pace| (0.000_1..=1e9).contains(pace));
@@ -58,7 +68,7 @@ pub(super) fn instant(text: &str) -> Result<Instant, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{From, Place, days, from, instant, place};
+    use super::{From, Place, days, from, instant, place, share};
     use crate::event::Instant;
 
     #[test]
@@ -84,6 +94,12 @@ mod tests {
         assert!(days("36 hours").is_err());
         assert!(days("0").is_err());
         assert!(days("3651").is_err());
+    }
+
+    #[test]
+    fn a_share_is_a_fraction_or_a_percentage() {
+        assert_eq!((share("0.1"), share("10 %"), share("100%")), (Ok(0.1), Ok(0.1), Ok(1.0)));
+        assert!(["0", "1.1", "-1", "NaN", "ten", "%"].into_iter().all(|wrong| share(wrong).is_err()));
     }
 
     #[test]

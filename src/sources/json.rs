@@ -17,7 +17,7 @@ const DEPTH_MAX: u32 = 64;
 ///
 /// # Errors
 /// Not JSON, or nested too deeply.
-pub(super) fn parse(bytes: &[u8]) -> Result<Json<'_>, NotJson> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, NotJson> {
     let json = Json::parse_within(without_prefix(bytes), DEPTH_MAX)?;
     Ok(match json {
         Json::Object(object) => payload(object).unwrap_or(json),

@@ -40,3 +40,7 @@ pub use path::{Path, Root, Step};
 pub use preset::Preset;
 pub use record::{Payload, Place, Record};
 pub use time::Unit;
+
+// For readers of records whose shape is not known.
+pub(crate) use json::parse as parse_json;
+pub(crate) use time::{TextTime, time_of_text};

@@ -123,6 +123,24 @@ pub(super) fn of_text(text: &str, unit: Option<Unit>, zone: Option<&TimeZone>) -
     at.and_then(Instant::plausible).ok_or(NoInstant::Beyond)
 }
 
+/// A text that is a time without being told its unit or zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextTime {
+    /// It says its zone, or is a count of milliseconds.
+    At(Instant),
+    /// It needs a zone; the instant is that in UTC.
+    Local(Instant),
+}
+
+/// The time that a text is; `None`: it is none.
+pub(crate) fn time_of_text(text: &str) -> Option<TextTime> {
+    match of_text(text, None, None) {
+        Ok(at) => Some(TextTime::At(at)),
+        Err(NoInstant::NoZone) => of_text(text, None, Some(&TimeZone::UTC)).ok().map(TextTime::Local),
+        Err(_) => None,
+    }
+}
+
 /// Midnight, or the first instant after it that exists.
 pub(super) fn of_days(days: i32, zone: Option<&TimeZone>) -> Result<Instant, NoInstant> {
     let zone = zone.ok_or(NoInstant::NoZone)?;

@@ -42,6 +42,8 @@ const MODULES: &[Module] = &[
     module("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
     // Errors in a sources file are shown as those of a rules file.
     module("sources", &["event", "rules", "codec"], &[]),
+    // What records hold before any rule or mapping; values and times are read as sources read them.
+    module("audit", &["event", "rules", "codec", "sources"], &[]),
     // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
     module(
         "store",
@@ -136,6 +138,7 @@ const MODULES: &[Module] = &[
             "clock",
             "codec",
             "sources",
+            "audit",
             "store",
             "kafka",
             "metrics",
@@ -151,7 +154,7 @@ const MODULES: &[Module] = &[
 ];
 
 /// Modules whose result is a function of their arguments, so that replay, rebuild and test decide alike.
-const PURE: &[&str] = &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary"];
+const PURE: &[&str] = &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary", "audit"];
 
 /// What would make a result depend on something else: threads, clocks, the environment, and the random order in which
 /// the standard library's maps are walked.

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod architecture;
+mod audit;
 mod check;
 mod churn;
 mod cli;

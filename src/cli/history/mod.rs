@@ -1,14 +1,15 @@
 //! Past events, for the commands that analyse them: files form one log, as a single partition, without a broker or a
 //! clock; each partition of a topic is a log.
 //!
-//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `topic` reads a
-//! range of a topic. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the
+//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `log` reads a
+//! range of a topic, and `topic` its events. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the
 //! churn model. `activity_scan` only collects the days on which customers were active.
 
 mod activity_scan;
 mod budget;
 mod event_buffer;
 mod input;
+mod log;
 mod other_inputs;
 mod ranks;
 mod refits;
@@ -27,10 +28,11 @@ pub(super) use activity_scan::{ActivityScan, Seen as Scanned, SnapshotTimes, rul
 pub(super) use budget::Budget;
 pub(super) use event_buffer::EventBuffer;
 pub(super) use input::{Counts, Input};
+pub(super) use log::{Place, TopicLog};
 pub(super) use other_inputs::OtherInputs;
 pub(super) use ranks::RANKED_APART;
 pub(super) use refits::Refitted;
-pub(super) use topic::{Place, Seen, Topic};
+pub(super) use topic::{Seen, Topic};
 
 /// The partition that processes the log.
 pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {

@@ -1,33 +1,17 @@
 //! A range of a topic, read without a group: each partition is a log of its own.
 
 use std::ops::Range;
-use std::time::{Duration, Instant as Stopwatch};
 
 use super::input::Counts;
+use super::log::{Place, TopicLog};
 use super::schema_wait::SchemaWait;
 use crate::app::{self, Failure};
 use crate::cli::output::Stopped;
-use crate::cli::patience::{PATIENCE, patient};
 use crate::cli::progress::Progress;
 use crate::codec::{Framing, Schemas, recycle};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
-use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
-use crate::settings::{Loaded, Settings, Start};
-
-/// Timeout of one request to a broker.
-const ASK: Duration = Duration::from_secs(5);
-/// Records between two steps of the progress bar.
-const STEP: usize = 4_096;
-
-/// A position in each partition at which a range begins or ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Place {
-    Offset(i64),
-    /// The first record written at or after an instant.
-    Time(Instant),
-    /// The end when the command starts.
-    Now,
-}
+use crate::kafka::{Record, partition_of};
+use crate::settings::{Loaded, Settings};
 
 /// What one record is.
 pub(in crate::cli) enum Seen<'e> {
@@ -39,10 +23,7 @@ pub(in crate::cli) enum Seen<'e> {
 /// A topic, and how its records are read.
 pub(in crate::cli) struct Topic<'a> {
     settings: &'a Settings,
-    name: &'a str,
-    partitions: u32,
-    reader: Reader,
-    watermarks: Watermarks,
+    log: TopicLog<'a>,
     schemas: Schemas,
     awaiting: SchemaWait,
     framing: Framing,
@@ -60,19 +41,9 @@ impl<'a> Topic<'a> {
     pub(in crate::cli) fn open(loaded: &'a Loaded, name: &'a str, until: Option<Instant>) -> Result<Self, Failure> {
         let settings = &loaded.settings;
         let schemas = app::schemas(loaded)?;
-        let brokers = Brokers::default();
-        let admin = Admin::new(&settings.kafka, &brokers)?;
-        let found = patient(|| admin.topic(name, ASK))?;
-        let Some(found) = found else {
-            return Err(Failure::Running(format!("--topic: there is no topic {name}")));
-        };
-        let queue = usize::try_from(settings.memory.queues()).unwrap_or(usize::MAX);
         Ok(Self {
             settings,
-            name,
-            partitions: found.partitions.unsigned_abs(),
-            reader: Reader::new(&settings.kafka, queue, &brokers)?,
-            watermarks: Watermarks::new(&settings.kafka, &brokers)?,
+            log: TopicLog::open(settings, name)?,
             schemas,
             awaiting: SchemaWait::default(),
             framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
@@ -83,7 +54,7 @@ impl<'a> Topic<'a> {
     }
 
     pub(in crate::cli) fn partitions(&self) -> Range<i32> {
-        0..self.partitions.cast_signed()
+        self.log.partitions()
     }
 
     /// The number of events read so far whose customer is not in the partition that Kafka's default partitioner
@@ -94,7 +65,7 @@ impl<'a> Topic<'a> {
 
     /// The partition that has a customer's events, if producers use Kafka's default partitioner.
     pub(in crate::cli) fn partition_of(&self, customer: &str) -> i32 {
-        partition_of(customer.as_bytes(), self.partitions)
+        partition_of(customer.as_bytes(), self.log.count())
     }
 
     /// The counts of everything read.
@@ -107,31 +78,15 @@ impl<'a> Topic<'a> {
     /// # Errors
     /// No broker, or no permission.
     pub(in crate::cli) fn range(&self, partition: i32, from: Option<Place>, to: Place) -> Result<Range<i64>, Failure> {
-        let kept = patient(|| self.watermarks.range(self.name, partition, ASK))?;
-        let offset = |place| match place {
-            Place::Offset(offset) => Ok(offset),
-            Place::Time(at) => patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK)),
-            Place::Now => Ok(kept.end),
-        };
-        let from = from.map_or(Ok(kept.start), offset)?.clamp(kept.start, kept.end);
-        Ok(from..offset(to)?.clamp(from, kept.end))
+        self.log.range(partition, from, to)
     }
 
-    /// At most this many records of a partition, from where `run` would start without committed offsets; none of an
-    /// open transaction. If `run` would start at the end, the last ones.
+    /// At most this many records of a partition, from where `run` would start without committed offsets.
     ///
     /// # Errors
     /// No broker, or no permission.
     pub(in crate::cli) fn beginning(&self, partition: i32, most: i64) -> Result<Range<i64>, Failure> {
-        let kept = patient(|| self.watermarks.range(self.name, partition, ASK))?;
-        let end = patient(|| self.reader.stable_end(self.name, partition, ASK))?.max(kept.start);
-        let from = match self.settings.kafka.start {
-            Start::Earliest => kept.start,
-            Start::Latest => end - most,
-            Start::At(at) => patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK))?,
-        };
-        let from = from.clamp(kept.start, end);
-        Ok(from..end.min(from + most))
+        self.log.beginning(partition, most)
     }
 
     /// Passes every committed record of a range to `take`, in the order of the log.
@@ -147,60 +102,31 @@ impl<'a> Topic<'a> {
         mut take: impl FnMut(Seen<'_>) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
         let mut buffer: Properties<'static> = Properties::new();
-        let (mut at, mut read) = (range.start, 0_usize);
-        let mut silent = Stopwatch::now();
-        self.reader.start(self.name, partition, range.start, range.end).map_err(Failure::from)?;
-        loop {
-            match self.reader.poll(Duration::from_millis(100)) {
-                Read::Record(record) => {
-                    let mut properties = recycle(std::mem::take(&mut buffer));
-                    let decoding = Decoding {
-                        settings: self.settings,
-                        framing: self.framing,
-                        schemas: &mut self.schemas,
-                        awaiting: &mut self.awaiting,
-                        progress,
-                        vocabulary,
-                    };
-                    match decoding.event(&record, &mut properties)? {
-                        None => self.counts.tombstones += 1,
-                        Some(Err((reason, detail))) => take(Seen::Refused(reason, &detail))?,
-                        Some(Ok(event)) if self.until.is_some_and(|until| event.at > until) => {
-                            self.counts.left_out += 1;
-                        }
-                        Some(Ok(event)) => {
-                            let home = partition_of(event.customer.as_bytes(), self.partitions);
-                            self.elsewhere += u64::from(home != partition);
-                            self.counts.unusable_values += u64::from(event.unusable_values);
-                            take(Seen::Event(&event))?;
-                        }
-                    }
-                    buffer = recycle(properties);
-                    read += 1;
-                    if read.is_multiple_of(STEP) {
-                        progress.advance(usize::try_from(record.offset() + 1 - at).unwrap_or(0));
-                        at = record.offset() + 1;
-                        silent = Stopwatch::now();
-                    }
+        let partitions = self.log.count();
+        self.log.read(partition, range, progress, |record| {
+            let mut properties = recycle(std::mem::take(&mut buffer));
+            let decoding = Decoding {
+                settings: self.settings,
+                framing: self.framing,
+                schemas: &mut self.schemas,
+                awaiting: &mut self.awaiting,
+                progress,
+                vocabulary,
+            };
+            match decoding.event(record, &mut properties)? {
+                None => self.counts.tombstones += 1,
+                Some(Err((reason, detail))) => take(Seen::Refused(reason, &detail))?,
+                Some(Ok(event)) if self.until.is_some_and(|until| event.at > until) => self.counts.left_out += 1,
+                Some(Ok(event)) => {
+                    let home = partition_of(event.customer.as_bytes(), partitions);
+                    self.elsewhere += u64::from(home != partition);
+                    self.counts.unusable_values += u64::from(event.unusable_values);
+                    take(Seen::Event(&event))?;
                 }
-                Read::Done => break,
-                Read::Waiting { at } => progress.complain(&format!(
-                    "{}[{partition}]: a transaction is open at offset {at}; waiting for its end",
-                    self.name
-                )),
-                Read::OutOfRange { offset, reason } => {
-                    let text = format!("{}[{partition}] does not hold offset {offset} ({reason})", self.name);
-                    return Err(Failure::Running(text).into());
-                }
-                Read::Failed(KafkaFailure::Retry(cause)) if silent.elapsed() > PATIENCE => {
-                    return Err(Failure::Running(cause.text).into());
-                }
-                Read::Failed(KafkaFailure::Retry(_)) | Read::Nothing => {}
-                Read::Failed(failure) => return Err(Failure::from(failure).into()),
             }
-        }
-        progress.advance(usize::try_from(range.end - at).unwrap_or(0));
-        Ok(())
+            buffer = recycle(properties);
+            Ok(())
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Seeds are printed; `COHORTD_SEED=…` runs one again.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and tell what they did")]
 
+mod audits;
 mod automation;
 mod avro;
 mod bad_input;
