@@ -1,6 +1,7 @@
 //! The command line's arguments.
 
 mod audit;
+mod sources;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::app;
 use crate::app::reset::From;
 use crate::event::Instant;
 pub(super) use audit::Audit;
+pub(super) use sources::{ResetSource, ShowSource, Sources, TrySource};
 
 /// An upper bound: more than there are people.
 const CUSTOMERS_MAX: u64 = 10_000_000_000;
@@ -348,79 +350,6 @@ pub(super) struct Fit {
     /// Event files; several files form one log
     #[arg(required = true, value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) layers: Layers,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Sources {
-    /// Print a preset, or a source with what its preset adds; without a name, what there is
-    #[command(after_help = help::SOURCES_SHOW)]
-    Show(ShowSource),
-
-    /// Map the records of files: the first events with the origin of each field, and what was skipped or refused, and why
-    #[command(after_help = help::SOURCES_TRY)]
-    Try(TrySource),
-
-    /// Go on with a topic that does not hold what was to be gathered next
-    #[command(after_help = help::SOURCES_RESET)]
-    Reset(ResetSource),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ShowSource {
-    /// A preset (segment, debezium, cloudevents), or a source of the sources file
-    #[arg(value_name = "PRESET|NAME")]
-    pub(super) name: Option<String>,
-
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(super) layers: Layers,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ResetSource {
-    /// The topic, as the sources file names it
-    #[arg(value_name = "TOPIC")]
-    pub(super) topic: String,
-
-    /// Where to go on: earliest, the first record that was not gathered and is still there; latest; or a time
-    #[arg(long, value_name = "PLACE", value_parser = from, default_value = "earliest")]
-    pub(super) from: From,
-
-    /// Carry the plan out instead of only printing it
-    #[arg(long)]
-    pub(super) yes: bool,
-
-    #[command(flatten)]
-    pub(super) layers: Layers,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct TrySource {
-    /// The source, as named in the sources file
-    #[arg(value_name = "NAME")]
-    pub(super) name: String,
-
-    /// Files with records in the source's shape; `-` is standard input
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
-
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
-
-    /// How many events to print
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(0..=100_000))]
-    pub(super) events: u32,
-
-    /// One JSON object instead of text
-    #[arg(long)]
-    pub(super) json: bool,
 
     #[command(flatten)]
     pub(super) layers: Layers,

@@ -324,7 +324,7 @@ fn a_topic_made_anew_is_held_and_goes_on_after_a_reset() {
     let systems = Systems::of(&lab);
     (0..5).for_each(|number| visit(&systems, number));
     let (code, shown) = lab.check_connect("one", &[]);
-    let would = format!("{} would be created: partitions=1", lab.topic("in"));
+    let would = format!("{}: would be created: partitions=1", lab.topic("in"));
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == Some(0) && shown.contains(&would) && shown.contains(&lab.topic("support")), "{shown}");
     let mut daemon = lab.start("one", &quick);
