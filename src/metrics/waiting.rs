@@ -95,7 +95,7 @@ impl WaitCause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
     pub cause: WaitCause,
-    /// The input partition that waits; `None`: several, or none in particular. A number from [`OF_SOURCES`] on is of a
+    /// The input partition that waits; `None`: several, or none in particular. A number from 65,536 on is of a
     /// partition of a source, which `detail` names.
     pub partition: Option<i32>,
     /// One sentence without a full stop, for people: what is waited for, and what would end it. Nothing personal.

@@ -1,5 +1,5 @@
 //! The lag, and moving the time of quiet partitions by the wall clock. Nothing here waits for a broker: end offsets are
-//! queried on a thread of their own ([`EndOffsets`](crate::kafka::EndOffsets)).
+//! queried on a thread of their own ([`EndOffsets`]).
 
 use std::time::{Duration, Instant as Moment};
 
