@@ -9,10 +9,11 @@ use super::failure::Failure;
 use super::schemas;
 use super::sources_keeper::{SourcesBook, SourcesVersion};
 use crate::codec::{Schemas, WriterSchema};
-use crate::gather::{GatherError, Gatherer, SourceTopic, SourceTopics, Sources, Start, kafka_of, way_on};
+use crate::gather::{Gatherer, SourceTopic, SourceTopics, Sources, Start, kafka_of, way_on};
 use crate::kafka::{Admin, Brokers, EndOffsets, GroupState, Watermarks, request_rebalance};
 use crate::lane::LaneError;
 use crate::marks::{Marks, follow};
+use crate::member::error::MemberError;
 use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
@@ -91,7 +92,7 @@ impl Gathering {
         for number in 0..self.settings.gather.lanes {
             let (own, schemas) = (self.clone(), schemas.clone());
             let thread = std::thread::Builder::new().name(format!("gather-{number}")).spawn(move || {
-                let outcome = own.run(number, &schemas).map_err(lane_error);
+                let outcome = own.run(number, &schemas).map_err(LaneError::from);
                 if let Err(error) = &outcome {
                     tracing::error!(reason = %error, "A gathering thread stops, and the process with it.");
                 }
@@ -104,7 +105,7 @@ impl Gathering {
     }
 
     /// Gathers by one version of the sources after the other.
-    fn run(&self, number: usize, schemas: &Schemas<WriterSchema>) -> Result<(), GatherError> {
+    fn run(&self, number: usize, schemas: &Schemas<WriterSchema>) -> Result<(), MemberError> {
         while !self.shutdown.is_requested() {
             let Some(version) = self.book.newest() else {
                 std::thread::sleep(Duration::from_millis(20));
@@ -178,16 +179,6 @@ impl Gathering {
     /// The marks of exactly these partitions count.
     fn expect(&self) {
         self.marks.expect(self.topics.partitions());
-    }
-}
-
-/// As the other threads end.
-fn lane_error(error: GatherError) -> LaneError {
-    match error {
-        GatherError::Configuration(text) => LaneError::Configuration(text),
-        GatherError::Denied(text) => LaneError::Denied(text),
-        GatherError::Fenced(text) => LaneError::Fenced(text),
-        GatherError::Stopped(text) => LaneError::Stopped(text),
     }
 }
 

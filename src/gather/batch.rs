@@ -24,8 +24,6 @@ pub(super) struct Part {
     pub(super) latest: Option<Instant>,
     pub(super) fates: Vec<Fate>,
     pub(super) events: u64,
-    /// As it is written with this batch.
-    pub(super) mark: Option<Mark>,
 }
 
 impl Batch {
@@ -50,7 +48,8 @@ impl Batch {
             payload: Some(mark.bytes()),
             headers: Vec::new(),
         });
-        self.parts.entry(number).or_default().mark = Some(mark);
+        // A mark alone is a reason to write.
+        self.parts.entry(number).or_default();
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Moment};
 
-use super::error::GatherError;
 use super::merge::Merge;
 use super::progress::Progress;
 use super::reading::{Content, Limits, Now, Reading};
@@ -18,10 +17,11 @@ use crate::codec::{Schemas, WriterSchema};
 use crate::event::Instant;
 use crate::kafka::{Brokers, Consumer, Producer, Sizes, Watermarks};
 use crate::marks::{Mark, Marks, Place};
+use crate::member::error::MemberError;
 use crate::member::fencing::FencingHistory;
 use crate::member::fresh::Fresh;
 use crate::member::schema_waits::SchemaWaits;
-use crate::member::transactions::init_transactions;
+use crate::member::transactions::{backoff, init_transactions};
 use crate::metrics::{Health, LaneHealth, Metrics, Wait, WaitCause};
 use crate::settings::{Kafka, OnStop, Settings};
 
@@ -30,16 +30,8 @@ use crate::settings::{Kafka, OnStop, Settings};
 const TRANSACTION_TIMEOUT_MS: &str = "3000";
 /// How long leaving the group may take.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
-/// Between two tries after a failure, doubling from the first to the last.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_millis(1_600);
 /// Between two updates of what metrics show.
 const FIGURES_EVERY: Duration = Duration::from_secs(2);
-
-/// The pauses between tries.
-pub(super) fn backoff() -> Backoff {
-    Backoff::new(RETRY_FIRST, RETRY_LAST)
-}
 
 /// What a gathering thread is built from.
 pub(crate) struct Start {
@@ -135,7 +127,7 @@ impl Gatherer {
     ///
     /// # Errors
     /// Options that librdkafka refuses.
-    pub(crate) fn new(start: Start) -> Result<Self, GatherError> {
+    pub(crate) fn new(start: Start) -> Result<Self, MemberError> {
         let Start { number, settings, kafka, sources, topics, marks, schemas, watermarks, brokers, .. } = start;
         let queue =
             usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1);
@@ -176,7 +168,7 @@ impl Gatherer {
     ///
     /// # Errors
     /// Why it cannot go on.
-    pub(crate) fn run(mut self, is_over: &dyn Fn() -> bool) -> Result<(), GatherError> {
+    pub(crate) fn run(mut self, is_over: &dyn Fn() -> bool) -> Result<(), MemberError> {
         self.health().report_alive();
         init_transactions(&mut self.producer, &|| self.health.lane(self.number).report_alive())?;
         while !self.stop.load(Ordering::Acquire) && !is_over() {
@@ -193,7 +185,7 @@ impl Gatherer {
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), GatherError> {
+    fn turn(&mut self) -> Result<(), MemberError> {
         self.health().report_alive();
         let is_clock_right = self.gate_clock();
         self.start_partitions()?;

@@ -29,7 +29,6 @@
 //! far it is; `topics` is what is known of the source topics.
 
 mod batch;
-mod error;
 mod gatherer;
 mod merge;
 mod poll;
@@ -41,7 +40,6 @@ mod starting;
 mod topics;
 mod write;
 
-pub(crate) use error::GatherError;
 pub(crate) use gatherer::{Gatherer, Start, kafka_of};
 pub(crate) use sources::Sources;
 pub(crate) use topics::{SourceTopic, SourceTopics, way_on};

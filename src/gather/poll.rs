@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use super::error::GatherError;
 use super::gatherer::{Gatherer, Partition};
 use super::merge::{Merge, Waiting};
 use super::reading::{Content, Fate, Now, Reading, needed};
 use super::sources::Sources;
 use super::topics::way_on;
 use crate::kafka::{Failure, Kind, Polled, Record};
+use crate::member::error::{MemberError, ignore_retriable};
 use crate::member::fresh::FRESH_RECORDS;
 use crate::member::schema_waits::{SchemaGate, SchemaWaits};
 use crate::metrics::{Rebalance, Wait, WaitCause};
@@ -110,7 +110,7 @@ impl Intake<'_> {
 impl Gatherer {
     /// Reads until a limit of a batch is reached, an event comes, or nothing more has come for a moment. While the clock is
     /// wrong records are left where they are.
-    pub(super) fn poll(&mut self, is_clock_right: bool) -> Result<Option<Event>, GatherError> {
+    pub(super) fn poll(&mut self, is_clock_right: bool) -> Result<Option<Event>, MemberError> {
         let started = Moment::now();
         let mut event = None;
         let mut taken = Taken::default();
@@ -184,7 +184,7 @@ impl Gatherer {
         taken.records >= batch.max_records || taken.bytes as u64 >= batch.max_bytes
     }
 
-    pub(super) fn handle(&mut self, event: Event) -> Result<(), GatherError> {
+    pub(super) fn handle(&mut self, event: Event) -> Result<(), MemberError> {
         match event {
             Event::Assigned(numbers) => {
                 tracing::info!(sources = ?self.named(&numbers), "Assigned.");
@@ -199,7 +199,7 @@ impl Gatherer {
                 tracing::info!(sources = ?self.named(&partitions), lost, "Revoked.");
                 self.metrics.rebalances(if lost { Rebalance::Lost } else { Rebalance::Revoked }).inc();
                 partitions.iter().for_each(|number| self.forget(*number));
-                ignore_retriable(self.consumer.ack_revoke(&partitions))?;
+                self.consumer.ack_revoke(&partitions).or_else(ignore_retriable)?;
                 if lost {
                     self.health().left();
                 }
@@ -228,7 +228,7 @@ impl Gatherer {
     }
 
     /// Seeks partitions to where they are read on, and resumes those of which little is at hand.
-    pub(super) fn seek(&mut self, is_clock_right: bool) -> Result<(), GatherError> {
+    pub(super) fn seek(&mut self, is_clock_right: bool) -> Result<(), MemberError> {
         if !is_clock_right {
             return Ok(());
         }
@@ -257,18 +257,18 @@ impl Gatherer {
                     }
                 }
             }
-            Err(failure) => ignore_retriable(Err(failure))?,
+            Err(failure) => ignore_retriable(failure)?,
         }
         Ok(())
     }
 
     /// Stops reading partitions; whoever resumes them seeks.
-    pub(super) fn pause(&mut self, numbers: &[i32]) -> Result<(), GatherError> {
-        ignore_retriable(self.consumer.pause(numbers))
+    pub(super) fn pause(&mut self, numbers: &[i32]) -> Result<(), MemberError> {
+        Ok(self.consumer.pause(numbers).or_else(ignore_retriable)?)
     }
 
     /// A partition must not be read on until an operator has done something.
-    pub(super) fn hold(&mut self, number: i32, detail: String) -> Result<(), GatherError> {
+    pub(super) fn hold(&mut self, number: i32, detail: String) -> Result<(), MemberError> {
         self.merge.remove(number);
         self.held.insert(number);
         self.pause(&[number])?;
@@ -279,7 +279,7 @@ impl Gatherer {
 
     /// None of the first records of a partition could be used: its topic is of something else, or the mapping is wrong.
     /// Nothing of it is committed.
-    fn hold_refused(&mut self, number: i32, reason: &str, detail: &str) -> Result<(), GatherError> {
+    fn hold_refused(&mut self, number: i32, reason: &str, detail: &str) -> Result<(), MemberError> {
         let Some(partition) = self.partitions.get(&number) else { return Ok(()) };
         let (source, place) = (self.sources.of_topic(partition.topic).name(), &partition.place);
         let text = format!(
@@ -290,7 +290,7 @@ impl Gatherer {
     }
 
     /// Holds the partitions of topics that must not be read on.
-    pub(super) fn hold_topics(&mut self) -> Result<(), GatherError> {
+    pub(super) fn hold_topics(&mut self) -> Result<(), MemberError> {
         let reasons = self.partitions.iter().filter(|(number, _)| !self.held.contains(number));
         let reasons: Vec<(i32, String)> = reasons
             .filter_map(|(number, partition)| Some((*number, self.topics.held(&partition.place.topic)?)))
@@ -326,16 +326,5 @@ impl Gatherer {
             Some(format!("{}/{partition}", self.sources.topics()[topic]))
         };
         numbers.iter().filter_map(name).collect()
-    }
-}
-
-/// Ignores a retriable failure: the call concerned a partition that is being revoked.
-pub(super) fn ignore_retriable(outcome: Result<(), Failure>) -> Result<(), GatherError> {
-    match outcome {
-        Err(Failure::Retry(cause)) => {
-            tracing::debug!(reason = %cause, "The assignment is changing.");
-            Ok(())
-        }
-        outcome => Ok(outcome?),
     }
 }

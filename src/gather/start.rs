@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant as Moment};
 
-use super::error::GatherError;
 use super::gatherer::{Gatherer, Partition};
 use super::progress::Progress;
 use super::topics::way_on;
@@ -10,6 +9,7 @@ use crate::clock::wall_clock;
 use crate::event::Instant;
 use crate::kafka::{Failure, Kind};
 use crate::marks::{Mark, Place};
+use crate::member::error::MemberError;
 use crate::member::fresh::Fresh;
 use crate::metrics::{Wait, WaitCause};
 use crate::settings;
@@ -29,7 +29,7 @@ enum Begin {
 impl Gatherer {
     /// Starts the partitions whose place is known: the committed offset first, then the marks up to the end that their topic
     /// had after that. Whatever a predecessor could commit is before both.
-    pub(super) fn start_partitions(&mut self) -> Result<(), GatherError> {
+    pub(super) fn start_partitions(&mut self) -> Result<(), MemberError> {
         let is_early = self.starting.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY);
         if self.starting.numbers.is_empty() || is_early {
             return Ok(());
@@ -179,7 +179,7 @@ impl Gatherer {
         let (topic, partition) = (&place.topic, place.partition);
         let range = || self.watermarks.range(topic, partition, ASK).map_err(Failure::at_work);
         let at = |at: Instant| self.watermarks.at_time(topic, partition, at.0, ASK).map_err(Failure::at_work);
-        if self.marks.has_any(Some(topic)) {
+        if self.marks.has_any_of(topic) {
             return range().map(|range| range.start);
         }
         if self.topics.has_joined_later(topic) {

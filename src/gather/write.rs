@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::batch::{Batch, Part};
-use super::error::GatherError;
-use super::gatherer::{Gatherer, Partition, backoff};
+use super::gatherer::{Gatherer, Partition};
 use super::reading::{Fate, Target, Written};
 use crate::event::Instant;
 use crate::kafka::{Cause, Failure, Headers, Kind, Membership, Outcome, Outgoing, Report};
 use crate::marks::{Mark, Place};
-use crate::member::transactions::{needs_operator, recreate_producer};
+use crate::member::error::MemberError;
+use crate::member::transactions::{backoff, needs_operator, recreate_producer};
 use crate::metrics::{Retry, Transaction, Wait, WaitCause};
 
 /// Between two marks of a partition of which nothing is written.
@@ -96,7 +96,7 @@ impl Gatherer {
     }
 
     /// Writes a batch; after a failure every partition begins anew.
-    pub(super) fn write(&mut self, batch: Batch) -> Result<(), GatherError> {
+    pub(super) fn write(&mut self, batch: Batch) -> Result<(), MemberError> {
         let Some(membership) = self.consumer.membership() else {
             self.begin_anew()?;
             return Ok(());
@@ -117,7 +117,7 @@ impl Gatherer {
         }
     }
 
-    fn transact(&mut self, batch: &Batch, membership: &Membership) -> Result<Sent, GatherError> {
+    fn transact(&mut self, batch: &Batch, membership: &Membership) -> Result<Sent, MemberError> {
         if self.producer.needs_recreation()
             && let Some(text) = recreate_producer(&mut self.producer, &|| self.health.lane(self.number).report_alive())?
         {
@@ -143,10 +143,10 @@ impl Gatherer {
     }
 
     /// Another producer has our transactional id: a delayed request of our own, or a twin if it happens again.
-    fn fenced(&mut self, cause: Cause) -> Result<Sent, GatherError> {
+    fn fenced(&mut self, cause: Cause) -> Result<Sent, MemberError> {
         match self.fences.is_tolerable(Moment::now()) {
             true => Ok(Sent::BeginAnew(cause)),
-            false => Err(GatherError::Fenced(cause.text)),
+            false => Err(MemberError::Fenced(cause.text)),
         }
     }
 
@@ -189,7 +189,7 @@ impl Gatherer {
 
     /// A transaction failed, or its outcome is not known: a new producer ends it, then every partition begins where its
     /// committed offset says.
-    fn recover(&mut self, cause: Cause) -> Result<(), GatherError> {
+    fn recover(&mut self, cause: Cause) -> Result<(), MemberError> {
         match cause.kind {
             Kind::StaleMember => tracing::info!(reason = %cause, "The group is changing; sources are read again."),
             Kind::TooLarge => {
@@ -218,7 +218,7 @@ impl Gatherer {
     }
 
     /// Every partition begins anew at its committed offset.
-    fn begin_anew(&mut self) -> Result<(), GatherError> {
+    fn begin_anew(&mut self) -> Result<(), MemberError> {
         let running: Vec<i32> = self.partitions.keys().copied().filter(|number| !self.held.contains(number)).collect();
         self.pause(&running)?;
         for number in &running {

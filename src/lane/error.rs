@@ -1,7 +1,7 @@
 //! Why a lane or one of its partitions cannot go on.
 
-use crate::kafka::{Failure, Kind};
-use crate::member::transactions::InitError;
+use crate::kafka::Failure;
+use crate::member::error::MemberError;
 use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
@@ -31,19 +31,17 @@ pub enum LaneError {
 
 impl From<Failure> for LaneError {
     fn from(failure: Failure) -> Self {
-        match failure.cause().kind {
-            Kind::Fenced => Self::Fenced(failure.cause().text.clone()),
-            _ => Self::Stopped(failure.to_string()),
-        }
+        MemberError::from(failure).into()
     }
 }
 
-impl From<InitError> for LaneError {
-    fn from(error: InitError) -> Self {
+impl From<MemberError> for LaneError {
+    fn from(error: MemberError) -> Self {
         match error {
-            InitError::Denied(text) => Self::Denied(text),
-            InitError::Misconfigured(text) => Self::Configuration(text),
-            InitError::Failed(failure) => failure.into(),
+            MemberError::Configuration(text) => Self::Configuration(text),
+            MemberError::Denied(text) => Self::Denied(text),
+            MemberError::Fenced(text) => Self::Fenced(text),
+            MemberError::Stopped(text) => Self::Stopped(text),
         }
     }
 }

@@ -12,12 +12,12 @@ use crate::lane::input::ingest::Incoming;
 use crate::lane::input::poll::{
     ConsumerEvent, LOOK_AHEAD, PolledBatch, explain, load_states, note_partition_ends, poll_batch,
 };
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
 use crate::lane::migration::rules_migration::RulesMigration;
 use crate::lane::output::plan::Plan;
 use crate::lane::resources::memory::TRICKLE_BYTES;
 use crate::lane::restore::stages::Restore;
+use crate::member::error::ignore_retriable;
 use crate::member::schema_waits::SchemaGate;
 use crate::metrics::Stage;
 use crate::settings::Batch;

@@ -79,10 +79,10 @@ impl Marks {
         self.lock().marks.get(place).cloned()
     }
 
-    /// Has a partition of this topic a mark, or of any other topic?
+    /// Has a partition of this topic a mark?
     #[must_use]
-    pub fn has_any(&self, topic: Option<&str>) -> bool {
-        self.lock().marks.keys().any(|place| topic.is_none_or(|topic| place.topic == topic))
+    pub fn has_any_of(&self, topic: &str) -> bool {
+        self.lock().marks.keys().any(|place| place.topic == topic)
     }
 
     /// The offset up to which the topic of the marks was read.

@@ -3,12 +3,14 @@
 //! | file | what it is |
 //! |---|---|
 //! | `dead_letter` | rejected records, with reason and origin, cut to what their topic takes |
+//! | `error` | why a member cannot go on |
 //! | `fresh` | whether a topic holds what it is read for, by its first records |
 //! | `fencing` | how often a member was fenced lately |
 //! | `schema_waits` | partitions whose next record waits for its schemas |
 //! | `transactions` | a producer's transactions, initialized at the start and after a failure |
 
 pub(crate) mod dead_letter;
+pub(crate) mod error;
 pub(crate) mod fencing;
 pub(crate) mod fresh;
 pub(crate) mod schema_waits;

@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
+use super::error::MemberError;
+use crate::backoff::Backoff;
 use crate::kafka::{Failure, Kind, Producer};
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
+/// Between two tries to publish, doubling from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_millis(1_600);
 
-/// Why a producer's transactions cannot be initialized.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InitError {
-    /// This process lacks the permission. With the broker's text.
-    #[error("{0}")]
-    Denied(String),
-    /// Its settings are refused. With the broker's text.
-    #[error("{0}")]
-    Misconfigured(String),
-    #[error(transparent)]
-    Failed(#[from] Failure),
+/// The pauses between tries to publish.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::new(RETRY_FIRST, RETRY_LAST)
 }
 
 /// A new producer with the same transactional id; a transaction that the old one left open is aborted before this
@@ -25,7 +22,10 @@ pub(crate) enum InitError {
 ///
 /// # Errors
 /// What neither another try nor an operator can fix.
-pub(crate) fn recreate_producer(producer: &mut Producer, report_alive: &dyn Fn()) -> Result<Option<String>, Failure> {
+pub(crate) fn recreate_producer(
+    producer: &mut Producer,
+    report_alive: &dyn Fn(),
+) -> Result<Option<String>, MemberError> {
     producer.recreate()?;
     reinit_transactions(producer, report_alive)
 }
@@ -34,14 +34,17 @@ pub(crate) fn recreate_producer(producer: &mut Producer, report_alive: &dyn Fn()
 ///
 /// # Errors
 /// As there.
-pub(crate) fn reinit_transactions(producer: &mut Producer, report_alive: &dyn Fn()) -> Result<Option<String>, Failure> {
+pub(crate) fn reinit_transactions(
+    producer: &mut Producer,
+    report_alive: &dyn Fn(),
+) -> Result<Option<String>, MemberError> {
     match init_transactions(producer, report_alive) {
         Ok(()) => Ok(None),
-        Err(InitError::Denied(reason) | InitError::Misconfigured(reason)) => {
+        Err(MemberError::Denied(reason) | MemberError::Configuration(reason)) => {
             producer.mark_for_recreation();
             Ok(Some(reason))
         }
-        Err(InitError::Failed(failure)) => Err(failure),
+        Err(error) => Err(error),
     }
 }
 
@@ -49,8 +52,8 @@ pub(crate) fn reinit_transactions(producer: &mut Producer, report_alive: &dyn Fn
 /// caller's loop is alive.
 ///
 /// # Errors
-/// See [`InitError`].
-pub(crate) fn init_transactions(producer: &mut Producer, report_alive: &dyn Fn()) -> Result<(), InitError> {
+/// See [`MemberError`].
+pub(crate) fn init_transactions(producer: &mut Producer, report_alive: &dyn Fn()) -> Result<(), MemberError> {
     let mut tries = 0_u32;
     loop {
         report_alive();
@@ -64,10 +67,10 @@ pub(crate) fn init_transactions(producer: &mut Producer, report_alive: &dyn Fn()
                 std::thread::sleep(Duration::from_millis(200));
             }
             Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
-                return Err(InitError::Denied(cause.text));
+                return Err(MemberError::Denied(cause.text));
             }
             Err(Failure::Fatal(cause)) if needs_operator(cause.kind) => {
-                return Err(InitError::Misconfigured(cause.text));
+                return Err(MemberError::Configuration(cause.text));
             }
             Err(failure) => return Err(failure.into()),
         }

@@ -1,20 +1,11 @@
 //! A batch that is decided and not yet known to be committed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::engine::Slot;
 use crate::lane::output::plan::{Part, Plan};
-
-/// Between two tries to publish a plan, doubling from the first to the last.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-
-const RETRY_LAST: Duration = Duration::from_millis(1_600);
-
-fn backoff() -> Backoff {
-    Backoff::new(RETRY_FIRST, RETRY_LAST)
-}
+use crate::member::transactions::backoff;
 
 pub(in crate::lane) struct PendingBatch {
     pub(super) plan: Plan,

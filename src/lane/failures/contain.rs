@@ -6,9 +6,9 @@ use std::time::{Duration, Instant as Moment};
 use crate::clock::wall_clock;
 use crate::lane::commit::pending::PendingBatch;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
+use crate::member::error::ignore_retriable;
 use crate::metrics::{Retry, Wait, WaitCause};
 use crate::store::{DAMAGES_MAX, StoreError, Trouble, set_aside};
 

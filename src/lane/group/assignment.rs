@@ -4,8 +4,8 @@ use crate::kafka::Failure;
 use crate::lane::commit::finish::HAND_OVER_FOR;
 use crate::lane::error::LaneError;
 use crate::lane::input::poll::ConsumerEvent;
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
+use crate::member::error::ignore_retriable;
 use crate::metrics::Rebalance;
 
 impl Lane {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant as Moment};
 
 use crate::kafka::Consumer;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
+use crate::member::error::ignore_retriable;
 use crate::member::transactions::recreate_producer;
 use crate::metrics::Rebalance;
 
@@ -67,7 +67,7 @@ impl Lane {
             known = ?assigned,
             "The group has assigned other partitions to this lane than it knows of; it joins again."
         );
-        self.consumer.rejoin().or_else(ignore_retriable)
+        Ok(self.consumer.rejoin().or_else(ignore_retriable)?)
     }
 
     fn new_consumer(&self) -> Result<Consumer, LaneError> {

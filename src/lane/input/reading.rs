@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::kafka::Failure;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::partition::state::Partition;
+use crate::member::error::ignore_retriable;
 
 /// How long one request to a broker may take in the loop.
 pub(in crate::lane) const ASK: Duration = Duration::from_secs(1);
@@ -73,16 +73,5 @@ impl Lane {
     /// Resumes partitions whose next record waited for a schema that has arrived.
     pub(in crate::lane) fn resume_after_schemas(&mut self) {
         self.to_seek.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
-    }
-}
-
-/// Ignores a retriable failure: the call concerned a partition that is being revoked.
-pub(in crate::lane) fn ignore_retriable(failure: Failure) -> Result<(), LaneError> {
-    match failure {
-        Failure::Retry(cause) => {
-            tracing::debug!(reason = %cause, "The assignment is changing.");
-            Ok(())
-        }
-        failure => Err(failure.into()),
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::kafka::Reader;
 use crate::lane::commit::finish::HAND_OVER_FOR;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
 use crate::lane::migration::rules_migration::{MigrationTools, RulesMigration};
 use crate::lane::output::plan::Plan;
 use crate::lane::restore::restoring::RESTORE_STEP;
+use crate::member::error::ignore_retriable;
 
 impl Lane {
     /// After a start with other limits: what was decided under the old ones is flushed first, since a replay would use

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::kafka::Reader;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
 use crate::lane::restore::stages::{Restore, RestoreTools, Step};
+use crate::member::error::ignore_retriable;
 
 /// How long a step of a restore may take in one turn.
 pub(in crate::lane) const RESTORE_STEP: Duration = Duration::from_millis(100);
