@@ -26,6 +26,9 @@ pub const DISTRUST: Duration = Duration::from_mins(5);
 /// of its own starts in 1970.
 pub const WRITTEN_AFTER: Instant = Instant(1_767_225_600_000);
 
+/// An event at most this old makes the partition that it is read from live: its time follows the wall clock from then on.
+pub const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
+
 /// The smallest difference that cannot be between two clocks that are about right.
 const BEHIND_MIN: Span = Span::MINUTE;
 
@@ -34,6 +37,16 @@ const BEHIND_MIN: Span = Span::MINUTE;
 #[must_use]
 pub fn is_behind(now: Instant, believed: Instant, skew: Span) -> bool {
     now < WRITTEN_AFTER || now + Span(skew.0.max(BEHIND_MIN.0)) < believed
+}
+
+/// Was a leap of the wall clock ahead right? `proven`: a time that another machine is known to have reached; without the
+/// leap this clock would be behind it, with the leap it is no more than [`DISTRUST`] past it.
+#[must_use]
+pub fn confirms_leap(proven: Instant, wall: Instant, without_leap: Instant, skew: Span) -> bool {
+    let passed = wall.since(proven).0;
+    is_behind(without_leap, proven, skew)
+        && !is_behind(wall, proven, skew)
+        && passed <= i64::try_from(DISTRUST.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// How an event relates to the wall clock.
@@ -98,7 +111,7 @@ impl Watch {
         self.steady.without_leap(self.started.elapsed())
     }
 
-    /// The last jump corrected the clock.
+    /// The last leap set the clock right.
     pub fn trust(&mut self) {
         self.steady.distrusted_until = None;
     }
@@ -163,7 +176,8 @@ impl Steady {
 #[cfg(test)]
 mod tests {
     use super::{
-        Ahead, DISTRUST, Duration, Instant, Reading, Span, Steady, WRITTEN_AFTER, is_ahead, is_behind, wall_clock,
+        Ahead, DISTRUST, Duration, Instant, Reading, Span, Steady, WRITTEN_AFTER, confirms_leap, is_ahead, is_behind,
+        wall_clock,
     };
 
     const SKEW: Span = Span(5 * Span::MINUTE.0);
@@ -195,6 +209,16 @@ mod tests {
         let nothing_read = Instant::MIN;
         assert_eq!(is_ahead(NOON, Instant(0), nothing_read, nothing_read, SKEW), Ahead::Unknown);
         assert_eq!(is_ahead(NOON, Instant(86_400_000), nothing_read, NOON, SKEW), Ahead::Unknown);
+    }
+
+    #[test]
+    fn a_leap_to_about_a_proven_time_is_right_and_one_beyond_it_is_not() {
+        let two_hours_slow = at(-2);
+        let confirms = |proven, wall| confirms_leap(proven, wall, two_hours_slow, SKEW);
+        assert!(confirms(NOON, NOON) && confirms(NOON, NOON + Span::MINUTE) && confirms(NOON, NOON - SKEW));
+        assert!(!confirms(NOON, at(1)), "it leapt too far");
+        assert!(!confirms(NOON, at(-1)), "it is still behind");
+        assert!(!confirms(two_hours_slow, NOON), "nothing shows that it was slow");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant as Moment};
+use std::time::Duration;
 
 use super::failure::Failure;
+use super::pause::pause_for;
 use super::schemas;
 use super::sources_keeper::{SourcesBook, SourcesVersion};
 use crate::codec::{Schemas, WriterSchema};
@@ -195,11 +196,7 @@ impl Watch {
         while !shutdown.is_requested() {
             let Ok(admin) = Admin::new(&self.gathering.settings.kafka, &self.gathering.brokers) else { return };
             for _ in 0..LOOKS_MAX {
-                let until = Moment::now() + LOOK_EVERY;
-                while Moment::now() < until && !shutdown.is_requested() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                if shutdown.is_requested() {
+                if !pause_for(LOOK_EVERY, &shutdown) {
                     return;
                 }
                 self.look(&admin);

@@ -2,9 +2,10 @@
 //! and after partitions were added the records of a customer are in two of them: neither may be read on.
 
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant as Moment};
+use std::time::Duration;
 
 use super::failure::Failure;
+use super::pause::pause_for;
 use crate::kafka::{Admin, Brokers};
 use crate::lane::{Context, LaneError, identity};
 use crate::settings::Kafka;
@@ -61,11 +62,7 @@ impl Watch {
         while !shutdown.is_requested() {
             let admin = Admin::new(&self.kafka, &self.brokers)?;
             for _ in 0..LOOKS_MAX {
-                let until = Moment::now() + LOOK_EVERY;
-                while Moment::now() < until && !shutdown.is_requested() {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                if shutdown.is_requested() {
+                if !pause_for(LOOK_EVERY, shutdown) {
                     return Ok(());
                 }
                 match admin.identity(&self.topic, ASK) {

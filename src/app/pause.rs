@@ -1,4 +1,4 @@
-//! Pauses between retries at the start, which end when the process is stopped.
+//! Pauses that end when the process is stopped.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,12 @@ pub(super) fn backoff() -> Backoff {
 
 /// Waits until the next retry. False: stopped.
 pub(super) fn pause(backoff: &mut Backoff, shutdown: &Shutdown) -> bool {
-    let until = Instant::now() + backoff.pause();
+    pause_for(backoff.pause(), shutdown)
+}
+
+/// Waits so long. False: stopped.
+pub(super) fn pause_for(length: Duration, shutdown: &Shutdown) -> bool {
+    let until = Instant::now() + length;
     while Instant::now() < until && !shutdown.is_requested() {
         std::thread::sleep(SLICE);
     }

@@ -126,13 +126,13 @@ impl Preflight {
             Err(failure) => return self.no_broker(kafka, &failure),
         };
         self.add(Part::Kafka, "", Verdict::Good, format!("cluster {cluster} answers, by {}", way_in(kafka)));
-        self.sources(loaded, &admin);
+        let gathered = self.sources(loaded, &admin);
         let ControlFlow::Continue(input) = self.input(loaded, &admin) else { return };
         if let Some(input) = &input {
             self.input = Some(input.partitions);
             self.leaders(loaded, &brokers, input.partitions);
         }
-        self.outputs(loaded, &admin, input.as_ref());
+        self.outputs(loaded, &admin, input.as_ref(), input.as_ref().map(|input| input.partitions).or(gathered));
         self.another_group(loaded, &admin, &brokers);
         let members = self.group(kafka, &admin);
         if input.is_some() {
@@ -214,14 +214,15 @@ impl Preflight {
         }
     }
 
-    fn outputs(&mut self, loaded: &Loaded, admin: &Admin, input: Option<&Topic>) {
+    /// `partitions`: those of the input, or that it would be created with, if known.
+    fn outputs(&mut self, loaded: &Loaded, admin: &Admin, input: Option<&Topic>, partitions: Option<i32>) {
         let topics = &loaded.settings.topics;
-        let unknown = Topic { id: None, partitions: 1, replicas: 0, settings: [].into(), allowed: None };
+        let unknown =
+            Topic { id: None, partitions: partitions.unwrap_or(1), replicas: 0, settings: [].into(), allowed: None };
         for mut plan in plans(topics, input.unwrap_or(&unknown)) {
             match admin.topic(plan.name, ASK) {
                 Ok(Some(found)) => {
-                    // Without the input, the expected number is unknown.
-                    plan.partitions = if input.is_some() { plan.partitions } else { found.partitions };
+                    plan.partitions = if partitions.is_some() { plan.partitions } else { found.partitions };
                     // `run` has a message of its own for the changelog.
                     let input_of_log = input.filter(|_| plan.key == topics::CHANGELOG);
                     let unfit = input_of_log.and_then(|input| topics::repartitioned(&topics.input, input, &found));
@@ -231,7 +232,7 @@ impl Preflight {
                         self.add(Part::Topics, plan.name, Verdict::Warning, weakness);
                     }
                 }
-                Ok(None) if topics.create => self.would_be_created(admin, &plan, input.map(|_| plan.partitions)),
+                Ok(None) if topics.create => self.would_be_created(admin, &plan, partitions.map(|_| plan.partitions)),
                 Ok(None) => self.add(Part::Topics, plan.name, Verdict::Wrong, topics::missing(&plan)),
                 Err(failure) => self.failed(Part::Topics, plan.name, &failure),
             }

@@ -4,11 +4,9 @@
 
 use std::time::{Duration, Instant as Moment};
 
+use crate::clock::LIVE_EVENT_AGE_MAX;
 use crate::event::{Instant, Span};
 use crate::marks::Mark;
-
-/// An event at most this old makes its partition live.
-const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
 
 /// How far one partition has been gathered. Times never go back.
 #[derive(Debug)]

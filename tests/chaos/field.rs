@@ -160,18 +160,18 @@ impl Field {
     }
 
     /// Which partitions have no owner, by the group's coordinator.
-    pub(super) fn not_owned(&self) -> Option<Vec<i32>> {
+    pub(super) fn not_owned(&self) -> Result<Vec<i32>, String> {
         let owned = self.group.owned()?;
-        Some((0..PARTITIONS).filter(|partition| !owned.contains(partition)).collect())
+        Ok((0..PARTITIONS).filter(|partition| !owned.contains(partition)).collect())
     }
 
     /// What is missing until all is as before a fault: every partition owned, every process ready, and the input applied
     /// and committed up to these offsets. The word is short, the rest for people.
     pub(super) fn missing(&self, ends: &[i64]) -> Option<(&'static str, String)> {
         match self.not_owned() {
-            None => return Some(("owners", "the group is rebalancing, or its coordinator does not answer".into())),
-            Some(none) if !none.is_empty() => return Some(("owners", format!("nobody owns partitions {none:?}"))),
-            Some(_) => {}
+            Err(reason) => return Some(("owners", reason)),
+            Ok(none) if !none.is_empty() => return Some(("owners", format!("nobody owns partitions {none:?}"))),
+            Ok(_) => {}
         }
         for member in self.members.iter().filter(|member| member.wanted) {
             match member.get("/health/ready") {

@@ -27,15 +27,18 @@ impl Group {
         Self { consumer: client(&bootstrap, &name), bootstrap, name, input, partitions }
     }
 
-    /// The partitions that a member has, by the coordinator; `None` while it does not answer, or rebalances.
-    pub(super) fn owned(&self) -> Option<BTreeSet<i32>> {
+    /// The partitions that a member has, by the coordinator. An error, for people, while it does not answer, or rebalances.
+    pub(super) fn owned(&self) -> Result<BTreeSet<i32>, String> {
         // The list is asked of every broker, so that one that was killed keeps a client that knows it from an answer.
         let list = self.consumer.fetch_group_list(Some(&self.name), ASK);
         let anew = || client(&self.bootstrap, &self.name).fetch_group_list(Some(&self.name), ASK_ANEW);
-        let list = list.or_else(|_| anew()).ok()?;
-        let group = list.groups().first().filter(|group| group.state() == "Stable")?;
+        let list = list.or_else(|_| anew()).map_err(|error| format!("the brokers do not list the group: {error}"))?;
+        let states: Vec<&str> = list.groups().iter().map(|group| group.state()).collect();
+        let Some(group) = list.groups().iter().find(|group| group.state() == "Stable") else {
+            return Err(format!("the group is in no stable state: {states:?}"));
+        };
         let assigned = group.members().iter().filter_map(|member| partitions(member.assignment()?));
-        Some(assigned.flatten().collect())
+        Ok(assigned.flatten().collect())
     }
 
     /// By partition; 0 where nothing is. `None` while no broker answers.

@@ -65,6 +65,7 @@ use checker::Checker;
 use faults::{Begun, End, Happened, KINDS, Kind};
 use field::Field;
 use random::Random;
+use recovery::Deadlines;
 use report::Report;
 use support::limit::Limit;
 
@@ -74,11 +75,13 @@ const VOLLEY_MAX: i64 = 4;
 const CHECKED_EVERY: usize = 20;
 /// The slice that is part of all tests: about so long, the start of the brokers and the last comparison included.
 const SLICE: Duration = Duration::from_secs(75);
+/// Starts, comparisons and recoveries may each take their whole time.
+const SLICE_LIMIT: Duration = Duration::from_secs(900);
 
 #[test]
 fn a_short_run_of_faults_loses_nothing_and_repeats_nothing() {
-    let _limit = Limit::start();
-    let limits = Limits { faults: usize::MAX, length: SLICE };
+    let _limit = Limit::of(SLICE_LIMIT);
+    let limits = Limits { faults: usize::MAX, length: SLICE, deadlines: Deadlines::EVENTUALLY };
     run(seed(), limits, &KINDS.iter().collect::<Vec<_>>(), VOLLEY_MAX);
 }
 
@@ -93,7 +96,8 @@ fn faults_at_length_lose_nothing_and_repeat_nothing() {
     let kinds: Vec<&Kind> = KINDS.iter().filter(|kind| names.iter().any(|name| kind.name.contains(name))).collect();
     assert!(!kinds.is_empty(), "no kind of fault is named like one of {names:?}");
     let volley = if number("COHORTD_ALONE").is_some() { 1 } else { VOLLEY_MAX };
-    run(seed(), Limits { faults, length: Duration::from_secs(minutes * 60) }, &kinds, volley);
+    let length = Duration::from_secs(minutes * 60);
+    run(seed(), Limits { faults, length, deadlines: Deadlines::PROMISED }, &kinds, volley);
 }
 
 /// A number from the environment.
@@ -107,10 +111,11 @@ fn seed() -> u64 {
     number("COHORTD_SEED").unwrap_or_else(|| wall_clock().0.unsigned_abs() % 1_000_000)
 }
 
-/// Whichever comes first.
+/// It ends after so many faults or so long, whichever comes first.
 struct Limits {
     faults: usize,
     length: Duration,
+    deadlines: Deadlines,
 }
 
 /// A fault that is under way.
@@ -133,7 +138,7 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
         let is_over = field.findings.faults() >= limits.faults || started.elapsed() >= limits.length;
         if is_over || field.findings.faults() >= checked_at + CHECKED_EVERY {
             checked_at = field.findings.faults();
-            let is_sound = recovery::check(&mut field, &mut checker);
+            let is_sound = recovery::check(&mut field, &mut checker, limits.deadlines);
             if is_over || !is_sound {
                 break is_sound;
             }
@@ -144,7 +149,7 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
         let count = if random.percent(40) { 1 } else { 1 + random.below(most) };
         let names = one_round(&mut field, &mut random, &mut report, kinds, count);
         if !names.is_empty() {
-            recovery::recover(&mut field, &mut report, &names);
+            recovery::recover(&mut field, &mut report, &names, limits.deadlines);
         }
     };
     if is_sound {

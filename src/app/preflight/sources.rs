@@ -8,13 +8,17 @@ use crate::kafka::Admin;
 use crate::settings::Loaded;
 
 impl Preflight {
-    /// Checks the sources file, and the topics that gathering reads and writes.
-    pub(super) fn sources(&mut self, loaded: &Loaded, admin: &Admin) {
+    /// Checks the sources file, and the topics that gathering reads and writes. The number of partitions with which the
+    /// events would be created; `None` without a usable sources file.
+    pub(super) fn sources(&mut self, loaded: &Loaded, admin: &Admin) -> Option<i32> {
         let settings = &loaded.settings;
         let file = match sources_file::of_run(loaded) {
             Ok(Some(file)) => file,
-            Ok(None) => return,
-            Err(failure) => return self.add(Part::Topics, "", Verdict::Wrong, failure.to_string()),
+            Ok(None) => return None,
+            Err(failure) => {
+                self.add(Part::Topics, "", Verdict::Wrong, failure.to_string());
+                return None;
+            }
         };
         let mut most = 1;
         for name in file.topics() {
@@ -31,7 +35,8 @@ impl Preflight {
                 Err(failure) => self.failed(Part::Topics, &name, &failure),
             }
         }
-        for plan in gathered(&settings.topics, settings.topics.events_partitions.unwrap_or(most)) {
+        let partitions = settings.topics.events_partitions.unwrap_or(most);
+        for plan in gathered(&settings.topics, partitions) {
             match admin.topic(plan.name, ASK) {
                 // The events are checked as the input.
                 Ok(Some(_)) if plan.name == settings.topics.events => {}
@@ -48,5 +53,6 @@ impl Preflight {
         if let Some(denied) = denied_group(admin, &group) {
             self.add(Part::Group, &group, Verdict::Wrong, topics::not_allowed(&denied));
         }
+        Some(partitions)
     }
 }

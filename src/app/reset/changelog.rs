@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Moment};
 
+use super::only_member::remain_only_member;
 use super::{ASK, ERASE_RECORDS, Kept, PATIENCE, Reset, patient};
 use crate::app::failure::Failure;
 use crate::kafka::{self, Read};
@@ -63,7 +64,7 @@ impl Reset<'_> {
                 Read::Failed(failure) => return Err(failure.into()),
             }
             if count.is_multiple_of(ERASE_RECORDS) {
-                self.attend()?;
+                remain_only_member(&self.consumer)?;
             }
         }
     }

@@ -12,21 +12,21 @@ mod only_member;
 mod plan;
 mod rebuild;
 mod source;
+mod transact;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::failure::Failure;
 use super::rules_topic::RulesTopic;
-use crate::kafka::{
-    self, Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Polled, Producer, Reader, Report, Sizes, Watermarks,
-};
+use crate::kafka::{self, Admin, Brokers, Consumer, Producer, Reader, Sizes, Watermarks};
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::Meta;
-use only_member::become_only_member;
+use only_member::{become_only_member, leave};
 pub use plan::From;
 use plan::{CurrentInput, Step};
 pub use source::SourceReset;
+use transact::{Write, transact};
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
@@ -34,8 +34,6 @@ const ASK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between retries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long leaving the group may take.
-const LEAVE_FOR: Duration = Duration::from_secs(2);
 /// Records of one transaction of a rebuild.
 const ERASE_RECORDS: usize = 10_000;
 /// Bytes queued for writing or prefetched.
@@ -62,13 +60,6 @@ pub struct Reset<'a> {
     current: CurrentInput,
     way: ResetKind,
     parts: Vec<Part>,
-}
-
-/// A record of a compacted topic; without a value it is a tombstone.
-struct Write {
-    partition: i32,
-    key: Vec<u8>,
-    value: Option<Vec<u8>>,
 }
 
 /// One partition of the changelog.
@@ -135,9 +126,7 @@ impl<'a> Reset<'a> {
 
     /// Leaves the group, so that the processes need not wait for the session timeout.
     pub fn leave(&self) {
-        if self.consumer.membership().is_some() && !self.consumer.leave(LEAVE_FOR) {
-            tracing::debug!("The group was not left in time.");
-        }
+        leave(&self.consumer);
     }
 
     /// The plan as text, one line each.
@@ -196,18 +185,6 @@ impl<'a> Reset<'a> {
         0..self.current.partitions.cast_signed()
     }
 
-    /// Polls to stay a member during long operations.
-    fn attend(&self) -> Result<(), Failure> {
-        match self.consumer.poll(Duration::ZERO) {
-            Polled::Revoked { .. } | Polled::Assigned(_) => Err(Failure::Running(format!(
-                "another process has joined group {}; stop it, then try again",
-                self.settings.kafka.group_id
-            ))),
-            Polled::Failed(kafka::Failure::Fatal(cause)) => Err(Failure::Running(cause.text)),
-            _ => Ok(()),
-        }
-    }
-
     fn transact(
         &self,
         producer: &mut Producer,
@@ -215,34 +192,9 @@ impl<'a> Reset<'a> {
         records: &[Write],
         offsets: &[(i32, i64, String)],
     ) -> Result<(), Failure> {
-        self.attend()?;
-        let membership = self
-            .consumer
-            .membership()
-            .ok_or_else(|| Failure::Running("this command is no longer a member of the group; try again".to_owned()))?;
-        producer.begin()?;
-        for Write { partition, key, value } in records {
-            producer.send(&Outgoing {
-                topic,
-                partition: *partition,
-                key: Some(key),
-                payload: value.as_deref(),
-                headers: Headers::default(),
-                timestamp: None,
-                report: Report::Failure,
-            })?;
-        }
-        producer.drain()?;
         let input = self.settings.topics.input.as_str();
-        let offsets: Vec<(&str, i32, i64, &str)> =
-            offsets.iter().map(|(partition, offset, mark)| (input, *partition, *offset, mark.as_str())).collect();
-        producer.send_offsets(&offsets, &membership)?;
-        match producer.commit() {
-            Outcome::Committed => Ok(()),
-            Outcome::Indeterminate(cause) | Outcome::Fenced(cause) => {
-                Err(Failure::Running(format!("whether it was done is unknown; run the same command again ({cause})")))
-            }
-        }
+        let offset = |(partition, offset, mark): &'_ (i32, i64, String)| (input, *partition, *offset, mark.clone());
+        transact(&self.consumer, producer, topic, records, &offsets.iter().map(offset).collect::<Vec<_>>())
     }
 }
 

@@ -9,6 +9,8 @@ use crate::app::Failure;
 use crate::kafka::{self, Admin, Consumer, Polled};
 use crate::settings::Kafka;
 
+/// How long leaving the group may take.
+const LEAVE_FOR: Duration = Duration::from_secs(2);
 /// In addition to a session, for the coordinator to notice and to assign the partitions.
 const SESSION_MARGIN: Duration = Duration::from_secs(20);
 
@@ -63,4 +65,22 @@ pub(super) fn become_only_member(
         }
     }
     Ok(())
+}
+
+/// Polls to stay a member during long operations.
+pub(super) fn remain_only_member(consumer: &Consumer) -> Result<(), Failure> {
+    match consumer.poll(Duration::ZERO) {
+        Polled::Revoked { .. } | Polled::Assigned(_) => {
+            Err(Failure::Running("another process has joined the group; stop it, then try again".to_owned()))
+        }
+        Polled::Failed(kafka::Failure::Fatal(cause)) => Err(Failure::Running(cause.text)),
+        _ => Ok(()),
+    }
+}
+
+/// Leaves the group, so that the processes need not wait for the session timeout.
+pub(super) fn leave(consumer: &Consumer) {
+    if consumer.membership().is_some() && !consumer.leave(LEAVE_FOR) {
+        tracing::debug!("The group was not left in time.");
+    }
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::only_member::{become_only_member, leave};
 use super::plan::From;
-use super::{ASK, Alone, LEAVE_FOR, QUEUE_BYTES, become_only_member, patient};
+use super::transact::{Write, transact};
+use super::{ASK, Alone, QUEUE_BYTES, patient};
 use crate::app::Failure;
 use crate::gather::kafka_of;
-use crate::kafka::{
-    Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Producer, Read, Reader, Report, Sizes, Watermarks,
-};
+use crate::kafka::{Admin, Brokers, Consumer, Producer, Read, Reader, Sizes, Watermarks};
 use crate::marks::{Mark, Place};
 use crate::settings::{Kafka, Loaded, Settings};
 
@@ -109,41 +109,22 @@ impl<'a> SourceReset<'a> {
         let kafka = Kafka { instance_id: "reset".to_owned(), ..kafka_of(&self.settings.kafka, 0) };
         let mut producer = Producer::new(&kafka, QUEUE_BYTES, Sizes::of_records(QUEUE_BYTES / 8), &self.brokers)?;
         patient(|| producer.init(ASK))?;
-        let gone = || Failure::Running("this command is no longer a member of the group; try again".to_owned());
-        let membership = self.consumer.membership().ok_or_else(gone)?;
-        producer.begin()?;
-        for (partition, (_, mark)) in &self.marks {
-            let key = Place { topic: self.topic.clone(), partition: *partition }.to_string();
-            producer.send(&Outgoing {
-                topic: &self.settings.topics.marks,
-                partition: 0,
-                key: Some(key.as_bytes()),
-                payload: Some(&mark.bytes()),
-                headers: Headers::default(),
-                timestamp: None,
-                report: Report::Failure,
-            })?;
-        }
-        producer.drain()?;
-        let offsets: Vec<(&str, i32, i64, &str)> = self
-            .marks
-            .iter()
-            .map(|(partition, (_, mark))| (self.topic.as_str(), *partition, mark.next_offset, ""))
-            .collect();
-        producer.send_offsets(&offsets, &membership)?;
-        match producer.commit() {
-            Outcome::Committed => Ok(()),
-            Outcome::Indeterminate(cause) | Outcome::Fenced(cause) => {
-                Err(Failure::Running(format!("whether it was done is unknown; run the same command again ({cause})")))
-            }
-        }
+        let write = |(partition, (_, mark)): (&i32, &(Option<Mark>, Mark))| Write {
+            partition: 0,
+            key: Place { topic: self.topic.clone(), partition: *partition }.to_string().into_bytes(),
+            value: Some(mark.bytes()),
+        };
+        let offset = |(partition, (_, mark)): (&i32, &(Option<Mark>, Mark))| {
+            (self.topic.as_str(), *partition, mark.next_offset, String::new())
+        };
+        let records: Vec<Write> = self.marks.iter().map(write).collect();
+        let offsets: Vec<_> = self.marks.iter().map(offset).collect();
+        transact(&self.consumer, &mut producer, &self.settings.topics.marks, &records, &offsets)
     }
 
     /// Leaves the group, so that the processes need not wait for the session timeout.
     pub fn leave(&self) {
-        if self.consumer.membership().is_some() && !self.consumer.leave(LEAVE_FOR) {
-            tracing::debug!("The group was not left in time.");
-        }
+        leave(&self.consumer);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Guarding against a wrong wall clock: records whose time cannot be checked wait, none is lost, and the wall clock
 //! does not move stream time meanwhile.
 
-use crate::clock::{Reading, WRITTEN_AFTER, is_behind};
+use crate::clock::{Reading, WRITTEN_AFTER, confirms_leap, is_behind, wall_clock};
 use crate::event::{Instant, Span};
 use crate::lane::lane::Lane;
 use crate::lane::partition::state::{ClockWait, Partition};
@@ -37,19 +37,29 @@ impl Lane {
         let skew = self.context.max_future_skew;
         let was_behind = self.partitions.values().any(|partition| partition.clock.is_behind);
         self.clock_reading = self.clock_watch.read();
-        if let Reading::Jumped { by } = self.clock_reading {
-            let now = crate::clock::wall_clock();
-            let is_right = |partition: &Partition| !is_behind(now, partition.latest_known_time(), skew);
-            if was_behind && self.partitions.values().all(is_right) {
-                tracing::info!(ms = by.0, "The wall clock was set right.");
-                self.clock_watch.trust();
-                self.clock_reading = Reading::Trusted(now);
-            } else {
-                self.context.metrics.clock_jumps.inc();
-                tracing::error!(
-                    ms = by.0,
-                    "The wall clock jumped ahead; stream time does not follow it for 5 minutes."
-                );
+        match self.clock_reading {
+            Reading::Trusted(_) => {}
+            Reading::Jumped { by } => {
+                let now = wall_clock();
+                let is_right = |partition: &Partition| !is_behind(now, partition.latest_known_time(), skew);
+                if was_behind && self.partitions.values().all(is_right) {
+                    self.trust_leap(now);
+                } else {
+                    self.context.metrics.clock_jumps.inc();
+                    tracing::error!(
+                        ms = by.0,
+                        "The wall clock jumped ahead; stream time does not follow it for 5 minutes."
+                    );
+                }
+            }
+            // Without partitions nothing showed that the clock was behind; those assigned since may.
+            Reading::Distrusted => {
+                let (now, without_leap) = (wall_clock(), self.clock_watch.without_leap());
+                let confirms =
+                    |partition: &Partition| confirms_leap(partition.latest_known_time(), now, without_leap, skew);
+                if self.partitions.values().any(confirms) {
+                    self.trust_leap(now);
+                }
             }
         }
         let now = self.now();
@@ -70,6 +80,13 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// The wall clock was behind, and its leap ahead set it right.
+    fn trust_leap(&mut self, now: Instant) {
+        tracing::info!("The wall clock was set right.");
+        self.clock_watch.trust();
+        self.clock_reading = Reading::Trusted(now);
     }
 
     /// The time against which events are checked: the wall clock, without a jump that is not trusted yet.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::wall_clock;
+use crate::clock::{LIVE_EVENT_AGE_MAX, wall_clock};
 use crate::engine::{CustomerEffect, Detail, Effect, RiskEffect, Slot, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
@@ -10,7 +10,6 @@ use crate::lane::output::changes::Automation;
 use crate::lane::output::origin::Origin;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::automation::Round;
-use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
 use crate::lane::partition::state::Partition;
 use crate::lane::partition::surge::{Entries, Limit};
 use crate::rules::RuleSet;

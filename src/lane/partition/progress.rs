@@ -1,10 +1,8 @@
 //! Whether a partition is live, and whether it has caught up with its input.
 
+use crate::clock::LIVE_EVENT_AGE_MAX;
 use crate::event::{Instant, Span};
 use crate::lane::partition::state::{CatchUp, Partition};
-
-/// An event at most this old makes its partition live.
-pub(super) const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
 
 impl Partition {
     /// An event was accepted; one near the wall clock makes the partition live.

@@ -147,3 +147,31 @@ fn a_clock_that_leaps_ahead_and_back_moves_no_stream_time_and_loses_nothing() {
     let dead_letters: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
     assert_eq!(dead_letters, [("ahead", "future")]);
 }
+
+#[test]
+fn a_clock_that_is_set_right_before_anything_is_owned_holds_nothing_up() {
+    let Some(lab) = Lab::new("standby", 1, RULES) else { return };
+    let Some(clock) = Clock::new(&lab) else { return };
+    let writer = lab.writer();
+    let send = |customer: &str| {
+        writer.send(customer, &avro::encode(&avro::event(customer, "visit", wall_clock().0, None)));
+        writer.flush();
+    };
+    let mut owner = lab.start("one", &[]);
+    send("a");
+    lab.read_through();
+    owner.ready();
+    clock.is_off_by(-7_200);
+    let mut standby = lab.start_with(&clock.environment, "two", &[]);
+    standby.ready();
+    clock.is_off_by(0);
+    eventually("the leap is seen", || (standby.metrics()["cohortd_clock_jumps_total"] as i64 == 1).then_some(()));
+    send("b");
+    lab.read_through();
+    owner.stop();
+    send("c");
+    lab.read_through();
+    standby.ready();
+    standby.stop();
+    assert_eq!((lab.read("changes").concat().len(), lab.read("letters").concat().len()), (3, 0));
+}

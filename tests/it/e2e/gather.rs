@@ -327,6 +327,8 @@ fn a_topic_made_anew_is_held_and_goes_on_after_a_reset() {
     let would = format!("{}: would be created: partitions=1", lab.topic("in"));
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(code == Some(0) && shown.contains(&would) && shown.contains(&lab.topic("support")), "{shown}");
+    // The outputs have as many partitions as the events would.
+    assert_eq!(shown.matches("would be created: partitions=1").count(), 10, "{shown}");
     let mut daemon = lab.start("one", &quick);
     gathered(&mut daemon, 5);
     daemon.stop();
