@@ -16,6 +16,7 @@ use super::brokers::Brokers;
 use super::client::Watch;
 use super::config;
 use super::failure::{Cause, Failure, Kind};
+use super::group_description::GroupView;
 use super::native::ask::CreateMode;
 use super::native::{self, ask};
 use super::permissions::Allowed;
@@ -93,17 +94,10 @@ impl Admin {
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if the group may not be described.
     pub fn has_member(&self, settings: &Kafka, lanes: usize, timeout: Duration) -> Result<bool, Failure> {
-        let what = "asking for the members of the group";
-        let client = self.client.inner();
-        let groups = client
-            .fetch_group_list(Some(&settings.group_id), timeout)
-            .map_err(|error| Cause::of(&error, what).passing())?;
-        self.brokers.answered();
         let name = config::identity(settings);
         let names: Vec<String> = (0..lanes).map(|lane| format!("{name}-{lane}")).collect();
-        let members = groups.groups().iter().flat_map(|group| group.members());
-        let found = members.map(|member| member.client_id()).any(|id| names.iter().any(|name| name == id));
-        Ok(found)
+        let members = self.group(&settings.group_id, timeout)?.members;
+        Ok(members.iter().any(|member| names.contains(&member.client)))
     }
 
     /// The topic, or `None` if it does not exist.
@@ -165,11 +159,16 @@ impl Admin {
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if the group may not be described.
     pub fn members(&self, group: &str, timeout: Duration) -> Result<usize, Failure> {
-        let what = format!("describing group {group}");
-        let groups = self.client.inner().fetch_group_list(Some(group), timeout);
-        let groups = groups.map_err(|error| Cause::of(&error, &what).passing())?;
+        Ok(self.group(group, timeout)?.members.len())
+    }
+
+    /// Asked of the group's coordinator: a list of all groups, asked of every broker, lacks those of brokers that this client
+    /// does not know yet.
+    fn group(&self, group: &str, timeout: Duration) -> Result<GroupView, Failure> {
+        let described = ask::group(self.client.inner(), group, "", timeout)
+            .map_err(|(code, text)| Cause::new(code, &format!("describing group {group}"), &text).passing())?;
         self.brokers.answered();
-        Ok(groups.groups().iter().map(|group| group.members().len()).sum())
+        Ok(described)
     }
 
     /// This user's permissions on a consumer group; `None` if the brokers do not report them, as for a group that has

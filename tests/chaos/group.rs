@@ -29,10 +29,11 @@ impl Group {
 
     /// The partitions that a member has, by the coordinator. An error, for people, while it does not answer, or rebalances.
     pub(super) fn owned(&self) -> Result<BTreeSet<i32>, String> {
-        // The list is asked of every broker, so that one that was killed keeps a client that knows it from an answer.
-        let list = self.consumer.fetch_group_list(Some(&self.name), ASK);
+        // The list is asked of every broker that the client knows: one that was killed keeps it from an answer, and one that
+        // came back, perhaps as the coordinator, it may not know.
+        let list = self.consumer.fetch_group_list(Some(&self.name), ASK).ok().filter(|list| !list.groups().is_empty());
         let anew = || client(&self.bootstrap, &self.name).fetch_group_list(Some(&self.name), ASK_ANEW);
-        let list = list.or_else(|_| anew()).map_err(|error| format!("the brokers do not list the group: {error}"))?;
+        let list = list.map_or_else(anew, Ok).map_err(|error| format!("the brokers do not list the group: {error}"))?;
         let states: Vec<&str> = list.groups().iter().map(|group| group.state()).collect();
         let Some(group) = list.groups().iter().find(|group| group.state() == "Stable") else {
             return Err(format!("the group is in no stable state: {states:?}"));
