@@ -12,7 +12,7 @@ use super::sources::Sources;
 use super::starting::Starting;
 use super::topics::SourceTopics;
 use crate::backoff::Backoff;
-use crate::clock::{Reading as ClockReading, Watch, is_behind};
+use crate::clock::{Reading as ClockReading, Watch, confirms_leap, is_behind, wall_clock};
 use crate::codec::{Schemas, WriterSchema};
 use crate::event::Instant;
 use crate::kafka::{Brokers, Consumer, Producer, Sizes, Watermarks};
@@ -208,14 +208,20 @@ impl Gatherer {
 
     /// Reads the wall clock. False: it is wrong, so that nothing can be said of the times of events.
     fn gate_clock(&mut self) -> bool {
-        let reading = self.clock.read();
-        self.now = match reading {
+        let skew = self.settings.time.max_future_skew;
+        let known = self.partitions.values().map(|partition| partition.progress.complete_to).max();
+        let proven = known.map_or(Instant::MIN, |complete_to| complete_to + self.settings.time.arrives_within);
+        self.now = match self.clock.read() {
             ClockReading::Trusted(now) => Some(now),
             ClockReading::Jumped { .. } | ClockReading::Distrusted => None,
         };
+        if self.now.is_none() && confirms_leap(proven, wall_clock(), self.clock.without_leap(), skew) {
+            tracing::info!("The wall clock was set right.");
+            self.clock.trust();
+            self.now = Some(wall_clock());
+        }
         let now = self.clock_now();
-        let known = self.partitions.values().map(|partition| partition.progress.complete_to).max();
-        if is_behind(now, known.unwrap_or(Instant::MIN), self.settings.time.max_future_skew) {
+        if is_behind(now, proven, skew) {
             let detail = format!("the wall clock says {now}, which is too early; set it right, and gathering goes on");
             self.health().wait(Wait { cause: WaitCause::Clock, partition: None, detail });
             return false;

@@ -396,17 +396,19 @@ fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
     assert_eq!(names, ["look", "look", "refund", "visit"]);
 }
 
-/// Processor seconds so far of the threads of a process whose names begin so.
-fn processor_seconds(daemon: &Daemon, name: &str) -> f64 {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();
-    let ticks = threads.filter_map(|thread| {
-        let text = std::fs::read_to_string(thread.path().join("stat")).ok()?;
-        let (head, rest) = text.rsplit_once(") ")?;
+/// Processor seconds so far of the threads of a process, by name without numbers.
+fn processor_seconds(daemon: &Daemon) -> BTreeMap<String, f64> {
+    let mut seconds = BTreeMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten() {
+        // A thread that has just ended has none.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("stat")) else { continue };
+        let (head, rest) = text.rsplit_once(") ").unwrap();
         let fields: Vec<&str> = rest.split(' ').collect();
         let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
-        head.contains(&format!("({name}")).then(|| ticks(11) + ticks(12))
-    });
-    ticks.sum::<f64>() / 100.0
+        let name = head.split_once('(').unwrap().1.trim_end_matches(|end: char| end.is_ascii_digit());
+        *seconds.entry(name.to_owned()).or_default() += (ticks(11) + ticks(12)) / 100.0;
+    }
+    seconds
 }
 
 /// Prints how fast records are gathered that are all there before the start.
@@ -445,8 +447,9 @@ fn figures() {
         (daemon.metric("cohortd_source_records_mapped_total") as i64 == events).then_some(())
     });
     let seconds = started.elapsed().as_secs_f64();
-    let gather = processor_seconds(&daemon, "gather");
-    let all = processor_seconds(&daemon, "");
+    let threads = processor_seconds(&daemon);
+    let all: f64 = threads.values().sum();
+    let gather = threads["gather-"];
     println!(
         "figures: {events} events gathered in {seconds:.1} s, {:.0} a second; the gathering thread used {gather:.1} s, {:.0} \
          events a processor second; the process {all:.1} s, {:.0}",
@@ -454,5 +457,6 @@ fn figures() {
         events as f64 / gather,
         events as f64 / all
     );
+    println!("figures: seconds by threads: {threads:?}");
     daemon.stop();
 }
