@@ -411,12 +411,18 @@ fn processor_seconds(daemon: &Daemon) -> BTreeMap<String, f64> {
     seconds
 }
 
+/// A number from the environment.
+fn number(variable: &str, otherwise: i64) -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+    let text = std::env::var(variable);
+    text.ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Prints how fast records are gathered that are all there before the start.
 #[test]
 #[ignore = "prints figures; COHORTD_EVENTS sets how many events"]
 fn figures() {
-    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
-    let events = std::env::var("COHORTD_EVENTS").ok().and_then(|events| events.parse().ok()).unwrap_or(500_000_i64);
+    let events = number("COHORTD_EVENTS", 500_000);
     let rules = "[cohorts.seen]\nwho = 'did purchase at least 3 times in the last 30 days'\n";
     let Some(lab) = Lab::gathering("figures", 2, rules, &TOPICS, SOURCES) else { return };
     let systems = Systems::of(&lab);
@@ -458,5 +464,62 @@ fn figures() {
         events as f64 / all
     );
     println!("figures: seconds by threads: {threads:?}");
+    daemon.stop();
+}
+
+/// Prints how long it takes from sending a record to a source until a reader has the change that it makes, through the
+/// gathered log. The settings are the defaults.
+#[test]
+#[ignore = "prints figures; COHORTD_RATE sets how many records a second"]
+fn figures_of_the_time_to_a_change() {
+    const SECONDS: i64 = 30;
+    const TICKS: i64 = 100;
+    let rate = number("COHORTD_RATE", 20_000);
+    let Some(lab) = Lab::gathering("hops", 2, "[cohorts.new]\nwho = 'did join ever'\n", &TOPICS, SOURCES) else {
+        return;
+    };
+    let systems = Systems::of(&lab);
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    let changes = lab.follow("changes");
+    let sender = thread::spawn(move || {
+        let (started, mut random) = (std::time::Instant::now(), Random::seeded("hops"));
+        let mut joined = 0;
+        for number in 0..rate * SECONDS {
+            let at = wall_clock().0;
+            // One in a hundred is a customer's first, and changes something; its key says when it was sent.
+            let (customer, action) = match number % 100 {
+                0 => (format!("{at}-{number}"), "join"),
+                _ => (format!("c{}", random.below(50_000)), "visit"),
+            };
+            joined += usize::from(action == "join");
+            let click = json!({"visitor": {"id": customer}, "ts": at, "action": action, "n": number});
+            systems.clicks.send(&format!("session-{}", number % 17), click.to_string().as_bytes());
+            if number % (rate / TICKS) == 0 {
+                let due = Duration::from_millis(u64::try_from(number * 1_000 / rate).unwrap());
+                thread::sleep(due.saturating_sub(started.elapsed()));
+            }
+        }
+        joined
+    });
+    let mut took = Vec::new();
+    while !sender.is_finished() || (took.len() as i64) < rate * SECONDS / 100 {
+        let seen = changes.next(Duration::from_secs(10));
+        let key = seen.as_ref().expect("a change, since not all were read").key();
+        took.push(wall_clock().0 - key.split('-').next().unwrap().parse::<i64>().unwrap());
+    }
+    assert_eq!(sender.join().unwrap(), took.len());
+    // The first seconds are those of a program that has just started.
+    took.drain(..took.len() / 5);
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!(
+        "figures: {rate} records a second, {} changes: median {} ms, 99 in 100 within {} ms, longest {} ms",
+        took.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+    println!("figures: processor seconds by threads: {:?}", processor_seconds(&daemon));
     daemon.stop();
 }
