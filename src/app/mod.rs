@@ -6,6 +6,7 @@ mod ending;
 mod failure;
 mod foreign_groups;
 mod gathering;
+pub mod ignored;
 mod input_watch;
 mod kafka_metrics;
 mod last_rules_file;
@@ -24,6 +25,7 @@ mod state_dir;
 mod topics;
 mod twin;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -33,6 +35,7 @@ use tokio::runtime::Runtime;
 
 use crate::admin::{Posted, Servers, Views, metrics_connections};
 use crate::codec::Schemas;
+use crate::gather::SourceTopic;
 use crate::inquiry::{Inbox, Latest, RequestRouter};
 use crate::kafka::{BrokerState, Brokers, EndOffsets, Watermarks};
 use crate::lane::{ClusterFacts, Context, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
@@ -48,7 +51,7 @@ use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
 use schemas::{IdCheck, Outputs};
 use sources_file::SourcesFile;
-use sources_keeper::SourcesKeeper;
+use sources_keeper::{SourcesBook, SourcesKeeper};
 
 pub use ending::Ending;
 pub use failure::Failure;
@@ -106,9 +109,13 @@ struct Process {
 enum StartMode {
     /// Topics are checked, and created if missing; the rules file is compared with the rules topic.
     Prepare(Box<RulesFile>, Option<Box<SourcesFile>>, Edit),
-    /// The caller has created the topics; the rules do not change.
-    With(ClusterFacts, Arc<RuleSet>),
+    /// The caller has created the topics; neither rules nor sources change.
+    With(ClusterFacts, Arc<RuleSet>, Known),
 }
+
+/// What is gathered: the sources in force, their topics as found at the start, the number of partitions of the log, and
+/// the record limits of the log and of the dead letters, in bytes.
+type Known = (Arc<SourcesBook>, BTreeMap<String, SourceTopic>, (u32, (usize, usize)));
 
 /// The maximum number of posted rules that wait for their turn.
 const POSTS_MAX: usize = 4;
@@ -155,10 +162,10 @@ impl Process {
         let brokers = Brokers::default();
         let rulebook = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&latest)));
         let (mut found, keeper, known) = match begin {
-            StartMode::With(found, rules) => {
+            StartMode::With(found, rules, known) => {
                 let fingerprint = rules.fingerprint.clone();
                 rulebook.add(1, &fingerprint, String::new(), Some(rules));
-                (found, None, None)
+                (found, None, Some(known))
             }
             StartMode::Prepare(file, sources, edit) => {
                 let Some(alone) = twin::lock(&loaded, &health, &shutdown)? else { return Ok(()) };

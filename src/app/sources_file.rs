@@ -45,9 +45,9 @@ impl SourcesFile {
     ///
     /// # Errors
     /// As there, and that there is none.
-    pub fn needed(settings: &Loaded, given: Option<&Path>) -> Result<Self, Failure> {
-        Self::beside(settings, given, None)?.ok_or_else(|| {
-            let beside = settings.settings.rules.file.with_file_name(NAME);
+    pub fn needed(settings: &Loaded, given: Option<&Path>, rules: Option<&Path>) -> Result<Self, Failure> {
+        Self::beside(settings, given, rules)?.ok_or_else(|| {
+            let beside = rules.unwrap_or(&settings.settings.rules.file).with_file_name(NAME);
             let text = format!("there is no sources file: give --sources FILE, or write {}", beside.display());
             Failure::Ended(Ending::Rules, text)
         })
@@ -134,6 +134,13 @@ fn described(source: &Source) -> Vec<String> {
         format!("  customer {} ({without}); time {}; id {id}", listed(&source.customer), listed(&source.time.paths)),
         format!("  event {events}{each}; {} properties", source.properties.len()),
     ];
+    if let Some(from) = source.from {
+        lines.push(format!("  without what was written before {from}"));
+    }
+    if let Some(every) = source.expect_every {
+        let every = every.0 / 1_000;
+        lines.push(format!("  when it has said nothing for {every} s, nobody's silence counts until it does"));
+    }
     if source.kinds.iter().any(|kind| kind.became.is_some()) {
         lines.push(
             "  `became` needs the row before a change: in Postgres updates have none without REPLICA IDENTITY FULL,"

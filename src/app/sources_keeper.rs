@@ -30,6 +30,13 @@ pub(super) struct SourcesBook {
 }
 
 impl SourcesBook {
+    /// Sources that do not change.
+    pub(super) fn of(document: Document) -> Self {
+        let book = Self::default();
+        book.set(SourcesVersion { number: 1, document, joined_later: BTreeSet::new() });
+        book
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }

@@ -9,12 +9,13 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::help;
 use super::history::Place;
+use super::shape::Shape;
 use super::values::{days, from, instant, key_and_value, pace, place};
 use crate::app;
 use crate::app::reset::From;
 use crate::event::Instant;
 pub(super) use audit::Audit;
-pub(super) use sources::{ResetSource, ShowSource, Sources, TrySource};
+pub(super) use sources::{IgnoreSource, ResetSource, ShowSource, Sources, TrySource};
 
 /// An upper bound: more than there are people.
 const CUSTOMERS_MAX: u64 = 10_000_000_000;
@@ -63,7 +64,7 @@ pub(super) enum Command {
     #[command(after_help = help::FIT)]
     Fit(Fit),
 
-    /// Show how records of other topics and schemas become events, and try it on files
+    /// Show how records of other topics and schemas become events, and try it on files or topics
     #[command(subcommand, after_help = help::SOURCES)]
     Sources(Sources),
 
@@ -126,12 +127,15 @@ pub(super) struct Check {
     #[arg(long, value_name = "EVENTS", num_args = 1..)]
     pub(super) sample: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
     /// Exit with 78 if there is any warning
     #[arg(long)]
     pub(super) deny_warnings: bool,
 
     /// Also check brokers and schema registry, as `run` would at its start; changes nothing
-    #[arg(long, conflicts_with = "sample")]
+    #[arg(long, conflicts_with_all = ["sample", "source"])]
     pub(super) connect: bool,
 
     /// Estimate memory, disk, network, lanes and partitions for --customers and --events-per-second
@@ -178,8 +182,15 @@ pub(super) struct Replay {
     pub(super) rules: Option<PathBuf>,
 
     /// Event files; several files form one log
-    #[arg(required_unless_present = "topic", value_name = "EVENTS")]
+    #[arg(required_unless_present_any = ["topic", "source"], value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) range: TopicRange,
@@ -212,7 +223,7 @@ pub(super) struct Replay {
 #[derive(Debug, Args)]
 pub(super) struct TopicRange {
     /// Read this topic instead of files, with the brokers, registry and schemas of the settings
-    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["files", "source"])]
     pub(super) topic: Option<String>,
 
     /// Where to begin: an offset, or the time at which records were written [default: the oldest]
@@ -251,8 +262,15 @@ pub(super) struct Explain {
     pub(super) json: bool,
 
     /// Event files; several files form one log
-    #[arg(required_unless_present = "topic", value_name = "EVENTS")]
+    #[arg(required_unless_present_any = ["topic", "source"], value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) range: TopicRange,
@@ -314,8 +332,15 @@ pub(super) struct Score {
     pub(super) horizon: Option<u32>,
 
     /// Event files; several files form one log
-    #[arg(required = true, value_name = "EVENTS")]
+    #[arg(required_unless_present = "source", value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) layers: Layers,
@@ -348,8 +373,15 @@ pub(super) struct Fit {
     pub(super) json: bool,
 
     /// Event files; several files form one log
-    #[arg(required = true, value_name = "EVENTS")]
+    #[arg(required_unless_present = "source", value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) shape: Shape,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) layers: Layers,

@@ -31,7 +31,7 @@ Prints the cohorts in the order in which they are evaluated, and what is stored 
 All mistakes in the rules are shown at once, each with its position; exit code 78. Rules that are valid
 but probably not intended are shown in the same form as warnings, on stderr; exit code 0.
 
-With --sample, the rules are checked against events in files, read as `replay` reads them: how many customers
+With --sample, the rules are checked against events in files, read as `replay` reads them, also with --source: how many customers
 match each condition at the end of the sample, with warnings about events and properties that the sample does
 not contain, has in another type, or lacks in half of the events.
 
@@ -62,6 +62,9 @@ EVENTS are JSON Lines or Avro object container files, plain, gzip or zstd; `-` i
 time is in milliseconds since 1970 or ISO-8601; event_id, source and properties are optional.
 INSTANT is such a time, or a date, which stands for midnight UTC.
 
+Files of other shapes are read with --source NAME, as `run` gathers them: JSON Lines, Avro containers, or CSV with a header line.
+--source NAME=FILE reads one file so, beside others; several sources become one log.
+
 With --topic NAME, records are read from a topic instead of files: each partition is processed on its own, in
 the order of its records and up to its last event; the summary adds the partitions up. Only committed records
 are read; no consumer group is joined and nothing is committed. Records that `run` would send to the dead letters
@@ -86,11 +89,12 @@ Examples:
   cohortd replay --rules rules.toml --compare draft.toml events.jsonl.gz > differences.jsonl
   cohortd replay --config cohortd.toml --compare draft.toml --topic customer-events > differences.jsonl
   zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
+  cohortd replay --rules rules.toml --source orders=orders.avro --source tickets=tickets.csv > changes.jsonl
   cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro
   cohortd replay --config cohortd.toml --topic customer-events --from 2026-12-01 > changes.jsonl";
 
 pub(super) const EXPLAIN: &str = "\
-EVENTS and INSTANT are as for `replay`; events are applied in order of time. Text goes to stdout in the language
+EVENTS, --source and INSTANT are as for `replay`; events are applied in order of time. Text goes to stdout in the language
 chosen; with --json one object, in both languages, with times in milliseconds. For each condition it shows the value
 found, whether the condition holds, and what would change that; at the end, the next change if no event follows.
 With --topic NAME the records of the customer's partition are read instead of files, in their order.
@@ -112,7 +116,7 @@ Examples:
   cohortd changes --config cohortd.toml --cohort vip --from 2026-12-01 --json | jq .reason";
 
 pub(super) const SCORE: &str = "\
-EVENTS and INSTANT are as for `replay`; events are applied in order of time. The rules must have [churn]; their
+EVENTS, --source and INSTANT are as for `replay`; events are applied in order of time. The rules must have [churn]; their
 cohorts are not used. All purchases of a customer on one calendar day, in the rules' time zone, count as one.
 Without --params, the parameters are fitted first, as `fit` does, on the events up to --at.
 
@@ -132,7 +136,7 @@ Examples:
   cohortd score --rules rules.toml --params params.toml --at 2026-12-31 --horizon 45 events.jsonl";
 
 pub(super) const FIT: &str = "\
-EVENTS and INSTANT are as for `replay`; events are applied in order of time. Which events count as coming back is set
+EVENTS, --source and INSTANT are as for `replay`; events are applied in order of time. Which events count as coming back is set
 by [churn] in the rules, or by --on, with days in UTC. Parameters go to stdout as TOML for --params; with --json as one
 object, with customers, purchases and the log-likelihood, times in days. Of more than 5,000 customers a sample of about
 5,000 is used, selected by a hash of their ids.
@@ -153,6 +157,8 @@ Examples:
   cohortd sources show                               the presets, and the sources of the file
   cohortd sources show segment                       one preset
   cohortd sources try orders orders.avro --sources sources.toml
+  cohortd sources try orders --topic                 the first records of its topic
+  cohortd sources ignore orders                      go on without a source that stands still
   cohortd sources reset shop.orders                  go on with a topic that was made anew";
 
 pub(super) const SOURCES_SHOW: &str = "\
@@ -164,8 +170,10 @@ Examples:
   cohortd sources show orders --sources sources.toml";
 
 pub(super) const SOURCES_TRY: &str = "\
-FILE is an Avro object container file for a source in Avro, JSON Lines for one in JSON: plain, gzip, zstd or bzip2. Keys,
-headers and what begins with @ exist only on a topic, so paths to them find nothing in a file.
+FILE is an Avro object container file for a source in Avro, JSON Lines for one in JSON, or CSV with a header line for either
+(*.csv, *.tsv, or --delimiter): plain, gzip, zstd or bzip2. Keys, headers and what begins with @ exist only on a topic, so
+paths to them find nothing in a file. With --topic, the first records of the source's topics are read, from where `run` would
+begin; no consumer group is joined and nothing is committed.
 
 The result goes to stdout: the first events, each field with the path that it was found by; then how many records were
 read, mapped, skipped and refused, by reason; and how many events have each property. Nothing is sent anywhere.
@@ -174,7 +182,20 @@ Exit code 1: no record became an event, or a file could not be read to its end.
 Examples:
   cohortd sources try orders orders.avro --sources sources.toml
   cohortd sources try clicks clicks.jsonl --sources sources.toml --events 1
-  cohortd sources try clicks clicks.jsonl --sources sources.toml --json";
+  cohortd sources try clicks clicks.jsonl --sources sources.toml --json
+  cohortd sources try orders commandes.csv --sources sources.toml --decimal-comma
+  cohortd sources try orders --topic --config /etc/cohortd.toml";
+
+pub(super) const SOURCES_IGNORE: &str = "\
+Time passes for everybody no faster than for the slowest source. One that stands still, because its topic or the system behind
+it is away, holds back the deadlines of all customers. This command goes on without it: what follows is decided on the other
+sources alone, so silence of customers may be one of the source. Processes follow within a second, and it holds until it is
+undone, also over restarts. What the source still sends is gathered, and counts where it is not too late. Use the same settings
+as for `run`.
+
+Examples:
+  cohortd sources ignore orders --config /etc/cohortd.toml
+  cohortd sources ignore orders --config /etc/cohortd.toml --undo";
 
 pub(super) const SOURCES_RESET: &str = "\
 A topic of a source that does not hold the next record to gather is held: it was made anew, retention has dropped records
@@ -193,8 +214,9 @@ Examples:
 pub(super) const AUDIT: &str = "\
 FILE is JSON Lines or an Avro object container file, plain, gzip, zstd or bzip2; `-` is standard input. Files whose names
 differ only in a date or a number at their end are one source: events-2026-01.jsonl and events-2026-02.jsonl are events.
-With --topic NAME, records are read from Kafka with the brokers, registry and schemas of the settings; no group is joined,
-and nothing is committed. INSTANT is a date, a time in ISO-8601, or milliseconds since 1970.
+CSV with a header line is read by its name, or with --delimiter. With --source NAME, what is looked into are the events that a
+source of the sources file makes of the records. With --topic NAME, records are read from Kafka with the brokers, registry and
+schemas of the settings; no group is joined, and nothing is committed. INSTANT is a date, a time in ISO-8601, or milliseconds since 1970.
 
 Records are read once, in bounded memory. The report goes to stdout: for each topic its formats, keys and partitions, which
 field is the customer, the time, the event's name and the id, every field with its type, the share of records that have it
@@ -237,8 +259,9 @@ Examples:
   cohortd reset --config /etc/cohortd.toml --rebuild --yes";
 
 pub(super) const DEMO: &str = "\
-Kafka is an in-process broker that keeps nothing after the end: your own Kafka is neither read nor written.
-The settings of kafka, schemas and state.dir are ignored.
+A shop and its support desk write two topics of their own; they are gathered into one log, which a lane reads. Kafka is an
+in-process broker that keeps nothing after the end: your own Kafka is neither read nor written. The settings of kafka, schemas,
+gather and state.dir are ignored.
 
 Examples:
   cohortd demo

@@ -17,6 +17,7 @@ mod progress;
 mod replay;
 mod reset;
 mod score;
+mod shape;
 mod sizes;
 mod sources;
 mod values;
@@ -98,6 +99,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Sources(Sources::Try(mut attempt)) => {
             let settings = loaded(std::mem::take(&mut attempt.layers))?;
             sources::attempt(&settings, &attempt)?;
+        }
+        Command::Sources(Sources::Ignore(mut ignore)) => {
+            let settings = loaded(std::mem::take(&mut ignore.layers))?;
+            sources::ignore(&settings, &ignore)?;
         }
         Command::Sources(Sources::Reset(mut reset)) => {
             let settings = loaded(std::mem::take(&mut reset.layers))?;

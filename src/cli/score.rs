@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::arguments::Score;
 use super::fit::{in_words, refused};
 use super::format::counted;
-use super::history::{ActivityScan, SnapshotTimes, rules_of_churn};
+use super::history::{ActivityScan, Files, SnapshotTimes, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::{Failure, parameters_file, rules_file};
 use crate::churn::Customer;
@@ -91,7 +91,8 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
         Some((path, churn)) => Some(parameters_file::read(path)?.for_rules(churn, path)?),
         None => None,
     };
-    let scan = ActivityScan::read(settings, &rules, &asked.files, asked.at)?;
+    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let scan = ActivityScan::read(settings, &rules, &files, asked.at)?;
     let at = scan.until;
     let (shard, parameters) = match given {
         Some(parameters) => {

@@ -59,7 +59,11 @@ impl fmt::Display for Foreign {
                 "this is {kind}, which is not supported; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
                  by gzip, zstd or bzip2"
             ),
-            Self::Csv => write!(f, "this is CSV, which is not supported; convert each row to a line of JSON: {EXAMPLE}"),
+            Self::Csv => write!(
+                f,
+                "this is CSV, whose columns mean nothing yet; say in a sources file where customer, time and event are, and read it \
+                 with --source NAME, or convert each row to a line of JSON: {EXAMPLE}"
+            ),
             Self::Array => f.write_str(
                 "this is a single JSON array, which is not supported; write one object a line, as `jq -c '.[]'` does",
             ),

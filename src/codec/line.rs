@@ -35,6 +35,13 @@ pub enum BadLine {
     FieldTooLong(&'static str),
     #[error("longer than {} MiB", MAX_LINE >> 20)]
     TooLong,
+    /// Of CSV, as those below.
+    #[error("it has {found} cells, and the header {columns}")]
+    Cells { found: usize, columns: usize },
+    #[error("a quote is not closed")]
+    Quote,
+    #[error("it is not UTF-8; save the file as UTF-8")]
+    NotUtf8,
 }
 
 impl From<NotJson> for BadLine {

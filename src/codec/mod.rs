@@ -34,6 +34,7 @@ mod schema;
 mod schemas;
 mod sent;
 mod skip;
+mod table;
 mod unread;
 mod write;
 
@@ -57,6 +58,7 @@ pub use registry::{Registry, RegistryError, Standing};
 pub use schema::WriterSchema;
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
+pub use table::{BadHeader, Csv};
 pub use unread::Unread;
 
 // For readers of other shapes than `CustomerEvent`.

@@ -1,5 +1,5 @@
 //! The records of a file in whatever shape they have: JSON Lines or Avro, compressed or not, recognized by their first
-//! bytes.
+//! bytes; or CSV, where the caller says so.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,6 +10,7 @@ use super::compressed::{Compression, Input};
 use super::container::{BadContainer, Container, MAGIC};
 use super::foreign::{self, Foreign};
 use super::line::{BadLine, MAX_LINE};
+use super::table::{BadHeader, Csv, Table, Trouble as NoRow};
 
 /// The number of bytes that identify a file.
 const START: usize = 8;
@@ -28,6 +29,9 @@ pub enum FileError {
     Container { file: String, problem: BadContainer },
     #[error("{file}: {foreign}")]
     Foreign { file: String, foreign: Foreign },
+    /// Of CSV.
+    #[error("{file}: {problem}")]
+    Header { file: String, problem: BadHeader },
 }
 
 impl FileError {
@@ -38,7 +42,7 @@ impl FileError {
             Self::Line { problem, .. } => (*problem != BadLine::TooLong).then_some(1),
             Self::Record { .. } => Some(1),
             Self::Container { problem, .. } => problem.lost(),
-            Self::Read { .. } | Self::Foreign { .. } => None,
+            Self::Read { .. } | Self::Foreign { .. } | Self::Header { .. } => None,
         }
     }
 }
@@ -53,6 +57,7 @@ pub struct RecordFile {
 enum Content {
     Lines { input: Input, line: u64, buffer: Vec<u8> },
     Container(Box<Container<Input>>),
+    Rows(Box<Table>),
     Ended,
 }
 
@@ -62,8 +67,42 @@ impl RecordFile {
     /// # Errors
     /// When it cannot be opened, or is plainly a file of another kind.
     pub fn open(path: &Path) -> Result<Self, FileError> {
+        Self::open_as(path, None)
+    }
+
+    /// The same of a file whose rows are CSV, if `csv` says how.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); or it has no header that is of use.
+    pub fn open_as(path: &Path, csv: Option<Csv>) -> Result<Self, FileError> {
         let (name, stream) = stream(path)?;
-        Self::read(&name, stream)
+        match csv {
+            Some(csv) => Self::read_csv(&name, stream, csv),
+            None => Self::read(&name, stream),
+        }
+    }
+
+    /// Reads rows of CSV from a stream, each as a line of JSON; an Avro file is one nevertheless.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); or it has no header that is of use.
+    pub fn read_csv(name: &str, stream: impl Read + Send + 'static, csv: Csv) -> Result<Self, FileError> {
+        let input = match start(name, stream, Expected::Rows)? {
+            Start::Lines(input) => input,
+            Start::Container(input) => return Self::container(name.to_owned(), input),
+        };
+        let unread = |error| FileError::Read { file: name.to_owned(), error };
+        match Table::open(input, csv).map_err(unread)? {
+            Ok(table) => Ok(Self { name: name.to_owned(), content: Content::Rows(Box::new(table)) }),
+            Err(problem) => Err(FileError::Header { file: name.to_owned(), problem }),
+        }
+    }
+
+    fn container(name: String, input: Input) -> Result<Self, FileError> {
+        match Container::open(input) {
+            Ok(container) => Ok(Self { name, content: Content::Container(Box::new(container)) }),
+            Err(problem) => Err(FileError::Container { file: name, problem }),
+        }
     }
 
     /// Reads records from a stream; `name` is for errors.
@@ -72,14 +111,10 @@ impl RecordFile {
     /// As [`open`](Self::open).
     pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
         let name = name.to_owned();
-        let content = match start(&name, stream)? {
-            Start::Lines(input) => Content::Lines { input, line: 0, buffer: Vec::new() },
-            Start::Container(input) => match Container::open(input) {
-                Ok(container) => Content::Container(Box::new(container)),
-                Err(problem) => return Err(FileError::Container { file: name, problem }),
-            },
-        };
-        Ok(Self { name, content })
+        match start(&name, stream, Expected::Lines)? {
+            Start::Lines(input) => Ok(Self { name, content: Content::Lines { input, line: 0, buffer: Vec::new() } }),
+            Start::Container(input) => Self::container(name, input),
+        }
     }
 
     /// As it is called in errors.
@@ -88,12 +123,18 @@ impl RecordFile {
         &self.name
     }
 
-    /// The writer's schema of an Avro file; `None`: each record is a line of JSON.
+    /// Is each record a row of CSV?
+    #[must_use]
+    pub fn is_csv(&self) -> bool {
+        matches!(self.content, Content::Rows(_))
+    }
+
+    /// The writer's schema of an Avro file; `None`: each record is a line of JSON, or given as one.
     #[must_use]
     pub fn schema(&self) -> Option<&str> {
         match &self.content {
             Content::Container(container) => Some(container.schema()),
-            Content::Lines { .. } | Content::Ended => None,
+            Content::Lines { .. } | Content::Rows(_) | Content::Ended => None,
         }
     }
 
@@ -101,6 +142,7 @@ impl RecordFile {
     pub(super) fn bad_line(&self, problem: BadLine) -> FileError {
         let line = match &self.content {
             Content::Lines { line, .. } => *line,
+            Content::Rows(table) => table.line(),
             Content::Container(_) | Content::Ended => 0,
         };
         FileError::Line { file: self.name.clone(), line, problem }
@@ -130,6 +172,22 @@ impl RecordFile {
                 Ok(read) => return Ok(read),
                 Err(problem) => FileError::Container { file: file(), problem },
             },
+            Content::Rows(table) => {
+                let problem = match table.next() {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(row)) => match read(row).1 {
+                        Ok(read) => return Ok(Some(read)),
+                        Err(problem) => Err(problem),
+                    },
+                    Err(NoRow::Read(error)) => return Err(FileError::Read { file: file(), error }),
+                    Err(NoRow::Row(problem)) => Ok(problem),
+                };
+                let line = table.line();
+                match problem {
+                    Ok(problem) => FileError::Line { file: file(), line, problem },
+                    Err(problem) => FileError::Record { file: file(), line, problem },
+                }
+            }
             Content::Ended => return Ok(None),
         };
         if error.lost().is_none() {
@@ -182,6 +240,13 @@ fn stream(path: &Path) -> Result<(String, Box<dyn Read + Send>), FileError> {
     }
 }
 
+/// What a stream holds that is no container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Lines,
+    Rows,
+}
+
 /// What a stream holds by its first bytes.
 enum Start {
     Container(Input),
@@ -189,7 +254,7 @@ enum Start {
 }
 
 /// Recognizes a stream, and decompresses it.
-fn start(name: &str, stream: impl Read + Send + 'static) -> Result<Start, FileError> {
+fn start(name: &str, stream: impl Read + Send + 'static, expected: Expected) -> Result<Start, FileError> {
     let unread = |error| FileError::Read { file: name.to_owned(), error };
     let (mut start, mut input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
     if let Some(compression) = Compression::of(&start) {
@@ -200,6 +265,7 @@ fn start(name: &str, stream: impl Read + Send + 'static) -> Result<Start, FileEr
     }
     let (input, foreign) = foreign::of(&start, input).map_err(unread)?;
     match foreign {
+        Some(Foreign::Csv) if expected == Expected::Rows => Ok(Start::Lines(input)),
         Some(foreign) => Err(FileError::Foreign { file: name.to_owned(), foreign }),
         None => Ok(Start::Lines(input)),
     }

@@ -112,6 +112,10 @@ pub(crate) struct Gatherer {
     pub(super) starting: Starting,
     /// Partitions that must not be read on, each waiting for an operator.
     pub(super) held: BTreeSet<i32>,
+    /// Topics that an operator has told the group not to wait for.
+    pub(super) ignored: Arc<BTreeSet<String>>,
+    /// Sources that have said nothing for longer than they should.
+    pub(super) quiet: BTreeSet<String>,
     /// Partitions whose consumer must seek to their next offset to read.
     pub(super) to_seek: BTreeSet<i32>,
     clock: Watch,
@@ -155,6 +159,8 @@ impl Gatherer {
             partitions: BTreeMap::new(),
             starting: Starting::default(),
             held: BTreeSet::new(),
+            ignored: Arc::default(),
+            quiet: BTreeSet::new(),
             to_seek: BTreeSet::new(),
             clock: Watch::new(),
             now: None,

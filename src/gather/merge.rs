@@ -35,11 +35,13 @@ struct Queue<T> {
     bytes: usize,
     /// It was read to its end, at this offset, and nothing was read since.
     end: Option<i64>,
+    /// It never holds up others.
+    is_ignored: bool,
 }
 
 impl<T> Queue<T> {
     fn is_unknown(&self) -> bool {
-        self.waiting.is_empty() && self.end.is_none()
+        self.waiting.is_empty() && self.end.is_none() && !self.is_ignored
     }
 }
 
@@ -53,7 +55,7 @@ impl<T> Merge<T> {
     /// A partition of which nothing was read yet; what was at hand of it is dropped.
     pub(super) fn add(&mut self, number: i32) {
         self.remove(number);
-        self.partitions.insert(number, Queue { waiting: VecDeque::new(), bytes: 0, end: None });
+        self.partitions.insert(number, Queue { waiting: VecDeque::new(), bytes: 0, end: None, is_ignored: false });
         self.unknown += 1;
     }
 
@@ -62,6 +64,15 @@ impl<T> Merge<T> {
         if let Some(queue) = self.partitions.remove(&number) {
             self.unknown -= usize::from(queue.is_unknown());
             self.heads.retain(|Reverse((_, of))| *of != number);
+        }
+    }
+
+    /// Whether a partition holds up others while nothing of it is at hand.
+    pub(super) fn set_ignored(&mut self, number: i32, is_ignored: bool) {
+        if let Some(queue) = self.partitions.get_mut(&number) {
+            self.unknown -= usize::from(queue.is_unknown());
+            queue.is_ignored = is_ignored;
+            self.unknown += usize::from(queue.is_unknown());
         }
     }
 
@@ -101,7 +112,7 @@ impl<T> Merge<T> {
         queue.bytes -= record.bytes;
         match queue.waiting.front() {
             Some(next) => self.heads.push(Reverse((next.at, number))),
-            None => self.unknown += usize::from(queue.end.is_none()),
+            None => self.unknown += usize::from(queue.is_unknown()),
         }
         Some((number, record))
     }
@@ -162,6 +173,25 @@ mod tests {
         merge.remove(1);
         assert_eq!(popped(&mut merge), [(2, 60)]);
         assert!(!merge.push(1, record(1, 1)));
+    }
+
+    #[test]
+    fn a_partition_that_is_ignored_holds_up_nobody() {
+        let mut merge = Merge::default();
+        merge.add(1);
+        merge.add(2);
+        merge.push(1, record(0, 50));
+        merge.set_ignored(2, true);
+        assert_eq!((popped(&mut merge), merge.is_held_up()), (vec![(1, 50)], true), "by 1 itself");
+        merge.push(2, record(0, 60));
+        merge.push(1, record(1, 70));
+        assert_eq!(popped(&mut merge), [(2, 60), (1, 70)], "what it has takes its turn");
+        merge.set_ignored(2, false);
+        merge.push(1, record(2, 80));
+        assert_eq!(popped(&mut merge), []);
+        assert_eq!(merge.unknown().collect::<Vec<_>>(), [2]);
+        merge.remove(2);
+        assert_eq!(popped(&mut merge), [(1, 80)]);
     }
 
     #[test]

@@ -24,15 +24,18 @@
 //!
 //! # Reading order
 //!
-//! `gatherer` is a thread, its parts and its loop; `poll` reads, `reading` makes events of a record, `merge` orders them,
+//! `gatherer` is a thread, its parts and its loop; `poll` reads, `mapper` maps a record, `reading` makes of it
+//! what is written, `merge` orders them,
 //! `batch` is what one transaction writes, `write` writes it; `start` finds where a partition begins, `progress` says how
-//! far it is; `topics` is what is known of the source topics.
+//! far it is, `quiet` which sources are waited for; `topics` is what is known of the source topics.
 
 mod batch;
 mod gatherer;
+mod mapper;
 mod merge;
 mod poll;
 mod progress;
+mod quiet;
 mod reading;
 mod sources;
 mod start;
@@ -41,5 +44,6 @@ mod topics;
 mod write;
 
 pub(crate) use gatherer::{Gatherer, Start, kafka_of};
+pub(crate) use mapper::{Mapper, RecordOf, Refused, needed};
 pub(crate) use sources::Sources;
 pub(crate) use topics::{SourceTopic, SourceTopics, way_on};

@@ -82,7 +82,7 @@ impl Intake<'_> {
         let content = self.reading.read(partition.topic, partition.place.partition, record, self.now);
         partition.read_offset = record.offset() + 1;
         partition.has_answered = true;
-        partition.progress.leave_end();
+        partition.progress.leave_end(self.now.clock);
         if let Some((first, last)) = content.times {
             partition.progress.read(last, self.now.clock);
             partition.last_at = first;

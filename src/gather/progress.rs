@@ -16,6 +16,8 @@ pub(super) struct Progress {
     pub(super) read_to: Instant,
     pub(super) caught_up: bool,
     pub(super) live: bool,
+    /// The wall clock when the latest record was read.
+    pub(super) heard_at: Instant,
     at_end_since: Option<Moment>,
 }
 
@@ -26,6 +28,7 @@ impl Progress {
             read_to: Instant(mark.read_to),
             caught_up: mark.caught_up,
             live: mark.live,
+            heard_at: Instant(mark.heard_at),
             at_end_since: None,
         }
     }
@@ -41,8 +44,9 @@ impl Progress {
         self.complete_to = self.complete_to.max(at - arrives_within);
     }
 
-    /// There are records that are not written.
-    pub(super) fn leave_end(&mut self) {
+    /// A record was read: there are some that are not written.
+    pub(super) fn leave_end(&mut self, now: Instant) {
+        self.heard_at = self.heard_at.max(now);
         self.at_end_since = None;
     }
 

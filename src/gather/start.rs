@@ -100,12 +100,15 @@ impl Gatherer {
             (Some(offset), _) => offset,
             // The group's offsets have expired.
             (None, Some(mark)) => mark.next_offset,
-            (None, None) => self.first_offset(&place)?,
+            (None, None) => self.first_offset(&place, self.sources.of_topic(topic).mapping.source().from)?,
         };
         let held = self.watermarks.range(name, partition, ASK).map_err(Failure::at_work)?;
         let problem = self.problem(&place, committed, offset, &held, mark.as_ref(), &found.id);
         let fresh = if mark.is_some() { Fresh::proven() } else { Fresh::new() };
-        let mark = mark.unwrap_or_else(|| Mark::new(&self.settings.kafka.group_id, &found.id, offset));
+        let mark = mark.unwrap_or_else(|| Mark {
+            heard_at: wall_clock().0,
+            ..Mark::new(&self.settings.kafka.group_id, &found.id, offset)
+        });
         let partition = Partition {
             progress: Progress::of(&mark),
             last_at: Instant(mark.read_to),
@@ -174,8 +177,19 @@ impl Gatherer {
     }
 
     /// Where a partition begins of which nothing was gathered. A partition that was added to a topic begins at its beginning;
-    /// a topic that joins others only matters from now on.
-    fn first_offset(&self, place: &Place) -> Result<i64, Failure> {
+    /// a topic that joins others only matters from now on. `from` of the source can only be later.
+    fn first_offset(&self, place: &Place, from: Option<Instant>) -> Result<i64, Failure> {
+        let offset = self.first_offset_without(place)?;
+        match from {
+            Some(from) => {
+                let later = self.watermarks.at_time(&place.topic, place.partition, from.0, ASK);
+                Ok(later.map_err(Failure::at_work)?.max(offset))
+            }
+            None => Ok(offset),
+        }
+    }
+
+    fn first_offset_without(&self, place: &Place) -> Result<i64, Failure> {
         let (topic, partition) = (&place.topic, place.partition);
         let range = || self.watermarks.range(topic, partition, ASK).map_err(Failure::at_work);
         let at = |at: Instant| self.watermarks.at_time(topic, partition, at.0, ASK).map_err(Failure::at_work);

@@ -30,6 +30,7 @@ enum Sent {
 impl Gatherer {
     /// Takes the records whose turn it is, and adds the marks that are due.
     pub(super) fn take(&mut self) -> Batch {
+        self.note_ignored();
         self.note_ends();
         let bound = match self.marks.len() == self.partitions.len() {
             true => Instant::MAX,
@@ -65,6 +66,7 @@ impl Gatherer {
     fn mark(&mut self, batch: &mut Batch) {
         let time = self.settings.time;
         let every = if self.merge.is_empty() { MARK_EVERY } else { MARK_EVERY_WAITED_FOR };
+        let trusted = self.trusted();
         for (number, partition) in self.partitions.iter_mut().filter(|(number, _)| !self.held.contains(*number)) {
             let part = batch.parts.get(number);
             if let Some(next_offset) = part.and_then(|part| part.next_offset) {
@@ -79,7 +81,9 @@ impl Gatherer {
                 _ => false,
             };
             if is_at_end {
-                partition.progress.at_end(self.now, time.arrives_within, time.live_after);
+                let trusted = trusted.get(self.sources.of_topic(partition.topic).name());
+                let now = self.now.map(|now| trusted.map_or(now, |until| now.min(*until)));
+                partition.progress.at_end(now, time.arrives_within, time.live_after);
             }
             let mark = partition.as_mark(&self.settings.kafka.group_id, !is_at_end);
             let is_due = match &partition.mark {
@@ -193,10 +197,11 @@ impl Gatherer {
         match cause.kind {
             Kind::StaleMember => tracing::info!(reason = %cause, "The group is changing; sources are read again."),
             Kind::TooLarge => {
-                let limit = (self.reading.limits.event / 2).max(EVENT_BYTES_MIN);
+                let limit = (self.reading.encoding.limits.event / 2).max(EVENT_BYTES_MIN);
                 tracing::warn!(limit, reason = %cause, "A topic accepts smaller records than its settings say; larger ones go to the dead letters.");
-                self.reading.limits.event = limit;
-                self.reading.limits.dead_letter = (self.reading.limits.dead_letter / 2).max(EVENT_BYTES_MIN);
+                self.reading.encoding.limits.event = limit;
+                self.reading.encoding.limits.dead_letter =
+                    (self.reading.encoding.limits.dead_letter / 2).max(EVENT_BYTES_MIN);
             }
             kind if needs_operator(kind) => {
                 let detail = cause.text.clone();
@@ -258,6 +263,7 @@ impl Partition {
             has_backlog,
             caught_up: self.progress.caught_up,
             live: self.progress.live,
+            heard_at: self.progress.heard_at.0,
         }
     }
 }

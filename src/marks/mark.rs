@@ -48,6 +48,47 @@ pub struct Mark {
     pub caught_up: bool,
     /// Does its time follow the wall clock where nothing comes?
     pub live: bool,
+    /// The wall clock when its latest record was read, or when it was begun. Marks of early releases have none.
+    #[serde(default)]
+    pub heard_at: i64,
+}
+
+/// A topic that is not waited for, because an operator said so. Written as JSON, beside the marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// The consumer group of the processes that gather.
+    pub group: String,
+    /// When it was said, in milliseconds since 1970.
+    pub since: i64,
+}
+
+/// Begins the keys of what is ignored; no topic's name has such a character.
+const IGNORED: &str = "ignored:";
+
+impl Ignored {
+    /// The key of its record.
+    #[must_use]
+    pub fn key(topic: &str) -> String {
+        format!("{IGNORED}{topic}")
+    }
+
+    /// The topic, if the key is one of something ignored.
+    #[must_use]
+    pub fn topic_of(key: &[u8]) -> Option<&str> {
+        std::str::from_utf8(key).ok()?.strip_prefix(IGNORED)
+    }
+
+    /// The value of its record.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// `None`: it is something else.
+    #[must_use]
+    pub fn read(value: &[u8]) -> Option<Self> {
+        serde_json::from_slice(value).ok()
+    }
 }
 
 impl Mark {
@@ -63,6 +104,7 @@ impl Mark {
             has_backlog: true,
             caught_up: false,
             live: false,
+            heard_at: 0,
         }
     }
 
@@ -88,16 +130,29 @@ impl Mark {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mark, Place};
+    use super::{Ignored, Mark, Place};
 
     #[test]
     fn a_mark_is_read_as_it_was_written_also_by_an_earlier_release() {
         let mark = Mark { complete_to: 1_800_000_000_000, has_backlog: false, ..Mark::new("shop", "Ab3_", 17) };
         assert_eq!(Mark::read(&mark.bytes()), Some(mark.clone()));
         let text = String::from_utf8(mark.bytes()).unwrap().replacen('{', "{\"new\":1,", 1);
+        assert_eq!(Mark::read(text.as_bytes()), Some(mark.clone()));
+        let text = String::from_utf8(mark.bytes()).unwrap().replace(",\"heard_at\":0", "");
         assert_eq!(Mark::read(text.as_bytes()), Some(mark));
         assert_eq!(Mark::read(b"{}"), None);
         assert_eq!(Mark::read(&[0, 1, 2]), None);
+    }
+
+    #[test]
+    fn what_is_ignored_has_keys_of_its_own() {
+        let ignored = Ignored { group: "shop".to_owned(), since: 1 };
+        assert_eq!(Ignored::read(&ignored.bytes()), Some(ignored));
+        for topic in ["shop.orders", "7"] {
+            let key = Ignored::key(topic);
+            assert_eq!((Ignored::topic_of(key.as_bytes()), Place::read(key.as_bytes())), (Some(topic), None));
+        }
+        assert_eq!(Ignored::topic_of(b"shop.orders/1"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::field::As;
 use super::filter::{Filter, Test};
 use super::path::Path;
 use super::time::Unit;
-use crate::event::Kept;
+use crate::event::{Kept, Span};
 use crate::rules::ast::Op;
 
 /// TOML that reads as the same source, without its preset.
@@ -38,6 +38,12 @@ impl fmt::Display for Source {
             writeln!(f, "id = {}", paths(&self.id))?;
         }
         writeln!(f, "dedupe = {}", quoted(&self.dedupe))?;
+        if let Some(from) = self.from {
+            writeln!(f, "from = {}", quoted(&from.to_string()))?;
+        }
+        if let Some(every) = self.expect_every {
+            writeln!(f, "expect_every = {}", quoted(&interval(every)))?;
+        }
         if let Some(event) = &self.event {
             writeln!(f, "event = {}", event_name(event))?;
         }
@@ -78,6 +84,15 @@ fn entry(f: &mut fmt::Formatter<'_>, name: &str, kind: &Kind) -> fmt::Result {
         writeln!(f, "event = {}", event_name(event))?;
     }
     Ok(())
+}
+
+/// In the largest unit that it is a whole number of.
+fn interval(span: Span) -> String {
+    let units = [(Span::DAY, "days"), (Span::HOUR, "hours"), (Span::MINUTE, "minutes"), (Span::SECOND, "seconds")];
+    let whole = units.into_iter().find(|(unit, _)| span.0 % unit.0 == 0);
+    let (unit, word) = whole.unwrap_or((Span(1), "milliseconds"));
+    let count = span.0 / unit.0;
+    format!("{count} {}", if count == 1 { word.trim_end_matches('s') } else { word })
 }
 
 fn word(unit: Unit) -> &'static str {

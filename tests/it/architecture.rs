@@ -142,6 +142,9 @@ const MODULES: &[Module] = &[
             "store",
             "kafka",
             "metrics",
+            "member",
+            // `sources try` maps records of topics as gathering does.
+            "gather",
             "inquiry",
             "lane",
             "admin",

@@ -186,7 +186,7 @@ fn what_is_proposed_is_accepted_by_check_and_run_by_try() {
 fn what_cannot_be_audited_is_an_error_that_says_why() {
     let files = Files::new();
     let nothing = files.write("nothing.jsonl", b"{\"a\": 1}\n");
-    let csv = files.write("x.csv", b"a,b\n1,2\n");
+    let csv = files.write("x.txt", b"a,b\n1,2\n");
     for (arguments, code, words) in [
         (vec!["nowhere.jsonl"], 1, "nowhere.jsonl"),
         (vec![csv.as_str()], 1, "this is CSV"),

@@ -50,6 +50,7 @@ const COMMENTED: [&str; 5] = [
 
 const ACCESS: &str = "exactly_the_documented_access_lists_are_needed";
 const FOLLOWED: &str = "changes_are_printed_as_they_are_published_and_as_they_are_asked_for";
+const IGNORED: &str = "a_source_that_is_silent_for_too_long_holds_time_until_it_is_ignored_or_heard_again";
 const HANGING: &str = "a_hanging_transaction_stops_one_partition_with_an_alarm_and_no_other";
 const IMAGE: &str = "deploy/image-test.sh runs the image by podman";
 const CLUSTER: &str = "no cluster at hand; docs/deploy.md says what was rendered and validated";
@@ -57,13 +58,19 @@ const REGISTERED: &str = "the loop was run on Apicurio 3.3.3, whose subjects wer
 const PACKAGE: &str = "docs/deploy.md says what was installed in a container";
 
 /// Commands that are not run here as they stand, whole or up to `...`.
-const ELSEWHERE: [(&str, How); 42] = [
+const ELSEWHERE: [(&str, How); 45] = [
     ("cohortd changes --follow", How::Test(FOLLOWED)),
     ("cohortd changes --config cohortd.toml --follow", How::Test(FOLLOWED)),
     ("cohortd demo", How::Test("every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_prove")),
     ("cohortd demo --to-kafka...", How::Test("the_shop_of_the_demo_feeds_a_kafka_of_ones_own")),
     ("cohortd run --config cohortd.toml", How::Test("what_the_pages_show_of_a_running_daemon_works")),
     ("cohortd sources reset TOPIC", How::Test("a_topic_made_anew_is_held_and_goes_on_after_a_reset")),
+    (
+        "cohortd sources try orders --topic --config cohortd.toml",
+        How::Test("the_first_records_of_a_sources_topic_are_tried_as_gathering_maps_them"),
+    ),
+    ("cohortd sources ignore NAME", How::Test(IGNORED)),
+    ("cohortd sources ignore NAME --undo", How::Test(IGNORED)),
     ("cohortd run --accept-rules", How::Test("a_file_that_nobody_edited_does_not_go_back_to_older_rules")),
     (
         "COHORTD_WRITE_DOCS=1 cargo test --release --lib metrics",

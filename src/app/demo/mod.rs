@@ -1,7 +1,7 @@
-//! The demo: an embedded broker, a simulated shop, a real lane with a real database, and a reader of its changes, in
-//! one process. `cli` draws it.
+//! The demo: an embedded broker, a simulated shop and its support desk, the real gathering of their two topics into one
+//! log, a real lane with a real database, and a reader of its changes, in one process. `cli` draws it.
 //!
-//! `people` and `life` simulate the shop, `sender` sends its events to the input topic, `audience` reads
+//! `people` and `life` simulate the shop, `tickets` the support desk, `sender` sends what they do, `audience` reads
 //! `cohort-changes`; `feed` is the shop alone, for a real Kafka.
 
 mod audience;
@@ -14,6 +14,7 @@ mod random;
 mod scratch;
 mod sender;
 mod shop;
+mod tickets;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -26,17 +27,20 @@ use std::time::{Duration, Instant as Moment};
 
 use tokio::runtime::Runtime;
 
-use super::{Failure, Process, StartMode, runtime};
+use super::sources_keeper::SourcesBook;
+use super::{Failure, Known, Process, StartMode, runtime};
 use crate::admin::Servers;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
+use crate::gather::SourceTopic;
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::lane::{ClusterFacts, RecordLimits};
 use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
 use crate::settings::{Admin, Loaded, Topics};
 use crate::shutdown::Shutdown;
+use crate::sources;
 use crate::telemetry;
 use scratch::Scratch;
 use sender::{Progress, Sender};
@@ -46,6 +50,12 @@ pub use feed::{FeedOptions, feed};
 
 /// The default cohorts, as they come with the source.
 const RULES: &str = include_str!("../../../config/rules.toml");
+/// A cohort of two topics, which the demo adds.
+const MORE_RULES: &str = include_str!("rules.toml");
+/// How the records of the demo's topics become events.
+const SOURCES: &str = include_str!("sources.toml");
+/// The topics of the shop and of its support desk, as the sources name them.
+pub const SOURCE_TOPICS: [&str; 2] = ["shop-events", "support-tickets"];
 
 /// How long the shop lives: long enough for a silence of 90 days and a return from it.
 pub const LIVES: Span = Span(240 * Span::DAY.0);
@@ -57,6 +67,10 @@ pub const SEED: u64 = 2026;
 const PARTITIONS: u8 = 2;
 /// What clients may keep of records on their way.
 const QUEUE_BYTES: usize = 8 << 20;
+/// The record limit of all topics, in bytes.
+const RECORD_BYTES: usize = 1_000_000;
+/// Time passes once the marks of both topics were read: how long what time decides may take after the last event.
+const SETTLES_FOR: Duration = Duration::from_secs(1);
 /// How long the last changes may take to be read once they are all written.
 const READ_OUT_FOR: Duration = Duration::from_secs(5);
 
@@ -112,6 +126,8 @@ pub struct Figures {
     pub applied: u64,
     pub skipped: u64,
     pub dead: u64,
+    /// Records of the support desk's topic.
+    pub tickets: u64,
     /// The shop's instant.
     pub lived: Instant,
 }
@@ -150,15 +166,14 @@ impl Demo {
         let now = wall_clock();
         let time = now - LIVES..now;
         let progress = Arc::new(Progress::new(time.start));
-        let deciding = Arc::clone(&rules);
+        let (deciding, known) = (Arc::clone(&rules), known(&topics)?);
         let daemon = spawn("demo", &shutdown, move || {
-            process.serve(Schemas::built_in(), servers, StartMode::With(cluster(), deciding))
+            process.serve(Schemas::built_in(), servers, StartMode::With(cluster(), deciding, known))
         })?;
         let input = metrics.input(&topics.input);
         let sender = Sender {
             publisher,
-            topic: topics.input,
-            partitions: u32::from(PARTITIONS),
+            topics: SOURCE_TOPICS.map(str::to_owned),
             time: (time.start, time.end),
             pace: options.pace,
             progress: Arc::clone(&progress),
@@ -214,11 +229,9 @@ impl Demo {
         if !self.progress.opened.load(Ordering::Acquire) {
             return Stage::Joining;
         }
-        if !self.progress.closed.load(Ordering::Acquire) {
-            return Stage::Living;
-        }
-        let settled = sender::accounted(&self.input) >= self.progress.sent.load(Ordering::Acquire);
-        if settled { Stage::Over } else { Stage::Settling }
+        let Some(closed) = self.progress.closed.get() else { return Stage::Living };
+        let is_decided = sender::accounted(&self.input) >= self.progress.sent.load(Ordering::Acquire);
+        if is_decided && closed.elapsed() >= SETTLES_FOR { Stage::Over } else { Stage::Settling }
     }
 
     #[must_use]
@@ -267,7 +280,8 @@ impl Demo {
 
 fn figures(input: &InputMetrics, progress: &Progress) -> Figures {
     let (applied, skipped, dead) = sender::handled(input);
-    Figures { applied, skipped, dead, lived: Instant(progress.lived.load(Ordering::Acquire)) }
+    let tickets = progress.tickets.load(Ordering::Acquire);
+    Figures { applied, skipped, dead, tickets, lived: Instant(progress.lived.load(Ordering::Acquire)) }
 }
 
 fn joined(thread: Part) -> Result<(), Failure> {
@@ -280,7 +294,8 @@ fn start_shop(options: &Options, sender: Sender, shutdown: &Shutdown) -> Result<
     let (customers, seed) = (options.customers, options.seed);
     spawn("shop", shutdown, move || {
         let acts = shop::acts(customers, seed, sender.time);
-        sender.run(&acts).map_err(Failure::from)
+        let tickets = tickets::of(&acts, seed, sender.time.1);
+        sender.run(&acts, &tickets).map_err(Failure::from)
     })
 }
 
@@ -316,10 +331,25 @@ fn spawn(
 }
 
 fn create_topics(broker: &Mock, topics: &Topics) -> Result<(), Failure> {
-    for topic in std::iter::once(topics.input.as_str()).chain(topics.outputs()) {
+    for topic in std::iter::once(topics.events.as_str()).chain(topics.outputs()) {
         broker.create_topic(topic, i32::from(PARTITIONS))?;
     }
+    for topic in SOURCE_TOPICS.into_iter().chain([topics.marks.as_str()]) {
+        broker.create_topic(topic, 1)?;
+    }
     Ok(())
+}
+
+/// The sources, and their topics as they would be found at the start.
+fn known(topics: &Topics) -> Result<Known, Failure> {
+    let own: Vec<&str> = topics.outputs().into_iter().chain([topics.events.as_str(), &topics.marks]).collect();
+    let document = sources::read("the demo's sources", SOURCES, &own).map_err(|errors| {
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Configuration(shown.join("\n\n"))
+    })?;
+    let topic = |name: &str| (name.to_owned(), SourceTopic { id: String::new(), partitions: 1 });
+    let sizes = (u32::from(PARTITIONS), (RECORD_BYTES, RECORD_BYTES));
+    Ok((Arc::new(SourcesBook::of(document)), SOURCE_TOPICS.map(topic).into(), sizes))
 }
 
 /// The cluster and the topics that the daemon would find at its start.
@@ -349,9 +379,13 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     settings.schemas.dir = None;
     settings.schemas.bare = None;
     settings.state.dir = scratch.path().to_owned();
+    // The sources are those of the demo; the lane reads what they are gathered into.
+    settings.gather.sources = Some("sources.toml".into());
+    settings.gather.lanes = 1;
+    settings.topics.input.clone_from(&settings.topics.events);
     // Months pass in seconds.
     settings.ranks.refresh = Duration::from_secs(1);
-    // The shop sends its events in the order in which they happen.
+    // The shop and its support desk send their events in the order in which they happen.
     settings.time.arrives_within = Span::SECOND;
     if quiet {
         // The screen shows the progress.
@@ -378,13 +412,13 @@ fn servers(runtime: &Runtime, loaded: &mut Loaded) -> Result<Servers, Failure> {
         .map_err(Failure::running)
 }
 
-/// The rules of a file, or else the default cohorts.
+/// The rules of a file, or else the default cohorts and one of two topics.
 ///
 /// # Errors
 /// A file that cannot be read, and every mistake in it.
 pub fn rules(file: Option<&Path>) -> Result<RuleSet, Failure> {
     let (name, text) = match file {
-        None => ("config/rules.toml".to_owned(), RULES.to_owned()),
+        None => ("config/rules.toml".to_owned(), format!("{RULES}{MORE_RULES}")),
         Some(path) => {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path)

@@ -1,15 +1,17 @@
-//! Sends the shop's actions as Avro records to the input topic, at the pace of the demo.
+//! Sends the shop's actions as Avro records to one topic, and the tickets of its support desk as JSON to another, at the
+//! pace of the demo.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant as Moment};
 
 use super::life::{Act, What};
 use super::shop;
+use super::tickets::Ticket;
 use crate::codec::{EventEncoder, SentEvent};
 use crate::event::{DeadLetterReason, Instant, Number, SkipReason, Value};
-use crate::kafka::{Failure, Headers, Outgoing, Publisher, Report, partition_of};
+use crate::kafka::{Failure, Headers, Outgoing, Publisher, Report};
 use crate::metrics::{Health, InputMetrics};
 use crate::shutdown::Shutdown;
 
@@ -26,23 +28,26 @@ pub(super) const TWICE_IN: u64 = 200;
 /// The progress of the shop, read by other threads.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// Records sent.
+    /// Records sent to both topics.
     pub(super) sent: AtomicU64,
+    /// Those of tickets.
+    pub(super) tickets: AtomicU64,
     /// The simulated time, in milliseconds.
     pub(super) lived: AtomicI64,
     /// Is the lane ready, and has the shop opened?
     pub(super) opened: AtomicBool,
-    /// Is everything sent?
-    pub(super) closed: AtomicBool,
+    /// Since when everything is sent.
+    pub(super) closed: OnceLock<Moment>,
 }
 
 impl Progress {
     pub(super) fn new(opening: Instant) -> Self {
         Self {
             sent: AtomicU64::new(0),
+            tickets: AtomicU64::new(0),
             lived: AtomicI64::new(opening.0),
             opened: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            closed: OnceLock::new(),
         }
     }
 }
@@ -50,8 +55,8 @@ impl Progress {
 /// The sender and its inputs.
 pub(super) struct Sender {
     pub(super) publisher: Publisher,
-    pub(super) topic: String,
-    pub(super) partitions: u32,
+    /// Of the shop's actions, and of tickets; each has one partition.
+    pub(super) topics: [String; 2],
     /// From opening to closing.
     pub(super) time: (Instant, Instant),
     /// How long all of it should take.
@@ -67,7 +72,7 @@ impl Sender {
     ///
     /// # Errors
     /// A record that the broker does not take.
-    pub(super) fn run(self, acts: &[Act]) -> Result<(), Failure> {
+    pub(super) fn run(self, acts: &[Act], tickets: &[Ticket]) -> Result<(), Failure> {
         while self.health.ready().is_err() {
             if self.shutdown.is_requested() {
                 return Ok(());
@@ -79,26 +84,53 @@ impl Sender {
         let started = Moment::now();
         let (opening, closing) = self.time;
         let mut record = Vec::new();
-        let mut sent = 0;
+        let (mut sent, mut tickets) = (0, tickets.iter().peekable());
         for (number, act) in (1..).zip(acts) {
-            while act.at > self.now(started) || sent >= accounted(&self.input) + AHEAD_MAX {
-                if self.shutdown.is_requested() {
+            while let Some(ticket) = tickets.next_if(|ticket| ticket.at <= act.at) {
+                if !self.wait_for(ticket.at, started, sent) {
                     return Ok(());
                 }
-                thread::sleep(TICK);
+                self.ticket(ticket)?;
+                sent += 1;
+                self.progress.sent.store(sent, Ordering::Release);
+            }
+            if !self.wait_for(act.at, started, sent) {
+                return Ok(());
             }
             record.clear();
             encode(&encoder, &format!("e{number}"), number, act, &mut record);
             for _ in 0..1 + u64::from(number % TWICE_IN == 0) {
-                self.send(act.customer, &record)?;
+                self.send(&self.topics[0], &shop::name(act.customer), &record)?;
                 sent += 1;
             }
             self.progress.sent.store(sent, Ordering::Release);
             self.progress.lived.store(act.at.0, Ordering::Release);
         }
+        for ticket in tickets {
+            self.ticket(ticket)?;
+            sent += 1;
+        }
+        self.progress.sent.store(sent, Ordering::Release);
         self.publisher.flush(FLUSH_FOR)?;
         self.progress.lived.store(closing.0.max(opening.0), Ordering::Release);
-        self.progress.closed.store(true, Ordering::Release);
+        self.progress.closed.set(Moment::now()).ok();
+        Ok(())
+    }
+
+    /// Waits until the shop has reached an instant, and not too much is on its way. False: stopped.
+    fn wait_for(&self, at: Instant, started: Moment, sent: u64) -> bool {
+        while at > self.now(started) || sent >= accounted(&self.input) + AHEAD_MAX {
+            if self.shutdown.is_requested() {
+                return false;
+            }
+            thread::sleep(TICK);
+        }
+        true
+    }
+
+    fn ticket(&self, ticket: &Ticket) -> Result<(), Failure> {
+        self.send(&self.topics[1], &ticket.key(), ticket.json().as_bytes())?;
+        self.progress.tickets.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -109,11 +141,10 @@ impl Sender {
         Instant(opening.0 + (closing.since(opening).0 as f64 * part.min(1.0)) as i64)
     }
 
-    fn send(&self, customer: u32, record: &[u8]) -> Result<(), Failure> {
-        let key = shop::name(customer);
+    fn send(&self, topic: &str, key: &str, record: &[u8]) -> Result<(), Failure> {
         self.publisher.send(&Outgoing {
-            topic: &self.topic,
-            partition: partition_of(key.as_bytes(), self.partitions),
+            topic,
+            partition: 0,
             key: Some(key.as_bytes()),
             payload: Some(record),
             headers: Headers::default(),

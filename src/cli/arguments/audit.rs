@@ -5,17 +5,25 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Lang, Layers};
+use crate::cli::shape::Shape;
 use crate::cli::values::{instant, share};
 use crate::event::Instant;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Audit {
     /// Files with records of any shape; `-` is standard input
-    #[arg(required_unless_present = "topics", value_name = "FILE")]
+    #[arg(required_unless_present_any = ["topics", "source"], value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(in crate::cli) shape: Shape,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub(in crate::cli) sources: Option<PathBuf>,
+
     /// Topics to read instead of files, with the brokers, registry and schemas of the settings
-    #[arg(long = "topic", value_name = "NAME", num_args = 1.., conflicts_with = "files")]
+    #[arg(long = "topic", value_name = "NAME", num_args = 1.., conflicts_with_all = ["files", "source"])]
     pub(in crate::cli) topics: Vec<String>,
 
     /// Where to begin: of a topic the time at which records were written, of a file that of its events
@@ -47,7 +55,7 @@ pub(in crate::cli) struct Audit {
     pub(in crate::cli) show_values: bool,
 
     /// Print a sources file for what was found, instead of the report
-    #[arg(long)]
+    #[arg(long, conflicts_with = "source")]
     pub(in crate::cli) propose: bool,
 
     #[command(flatten)]

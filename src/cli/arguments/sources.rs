@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, value_parser};
 use super::Layers;
 use crate::app::reset::From;
 use crate::cli::help;
+use crate::cli::shape::Rows;
 use crate::cli::values::from;
 
 #[derive(Debug, Subcommand)]
@@ -15,9 +16,13 @@ pub(in crate::cli) enum Sources {
     #[command(after_help = help::SOURCES_SHOW)]
     Show(ShowSource),
 
-    /// Map the records of files: the first events with the origin of each field, and what was skipped or refused, and why
+    /// Map the records of files or topics: the first events with the origin of each field, and what was skipped or refused, and why
     #[command(after_help = help::SOURCES_TRY)]
     Try(TrySource),
+
+    /// Go on without a source that says nothing, or with --undo wait for it again
+    #[command(after_help = help::SOURCES_IGNORE)]
+    Ignore(IgnoreSource),
 
     /// Go on with a topic that does not hold what was to be gathered next
     #[command(after_help = help::SOURCES_RESET)]
@@ -33,6 +38,20 @@ pub(in crate::cli) struct ShowSource {
     /// The sources file [default: sources.toml beside the rules of the settings]
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) sources: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct IgnoreSource {
+    /// The source, as named in the sources file
+    #[arg(value_name = "NAME")]
+    pub(in crate::cli) name: String,
+
+    /// Wait for it again
+    #[arg(long)]
+    pub(in crate::cli) undo: bool,
 
     #[command(flatten)]
     pub(in crate::cli) layers: Layers,
@@ -63,8 +82,19 @@ pub(in crate::cli) struct TrySource {
     pub(in crate::cli) name: String,
 
     /// Files with records in the source's shape; `-` is standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "topic", value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) rows: Rows,
+
+    /// Read the first records of the source's topics instead of files, with the brokers, registry and schemas of the settings
+    #[arg(long, conflicts_with_all = ["files", "delimiter", "decimal_comma"])]
+    pub(in crate::cli) topic: bool,
+
+    /// With --topic: the most records of each topic to read
+    #[arg(long, value_name = "N", requires = "topic", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub(in crate::cli) records: u32,
 
     /// The sources file [default: sources.toml beside the rules of the settings]
     #[arg(long, value_name = "FILE")]

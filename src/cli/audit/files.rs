@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 
 use super::too_many;
 use crate::audit::{Audit, Payload, Record, Schema, SchemaId, TopicIx};
+use crate::cli::history::csv;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{FileError, RecordFile};
+use crate::cli::shape::Rows;
+use crate::codec::{Csv, FileError, RecordFile};
 
 /// Reads all files. Returns why some could not be read to their end.
 ///
 /// # Errors
 /// More sources than an audit has.
-pub(super) fn read(files: &[PathBuf], audit: &mut Audit) -> Result<Vec<String>, Stopped> {
+pub(super) fn read(files: &[PathBuf], rows: Rows, audit: &mut Audit) -> Result<Vec<String>, Stopped> {
     let sizes: Option<u64> = files.iter().map(|path| Some(fs::metadata(path).ok()?.len())).sum();
     let progress = Progress::of_reading(sizes);
     let mut unread = Vec::new();
     for (place, path) in files.iter().enumerate() {
         let topic = audit.topic(&source_name(path), 0).ok_or_else(too_many)?;
         let place = i32::try_from(place).unwrap_or(i32::MAX);
-        match open(path, &progress) {
+        match open(path, csv(path, rows), &progress) {
             Ok(records) => unread.extend(one(records, topic, place, audit)),
             Err(error) => unread.push(error.to_string()),
         }
@@ -30,7 +32,8 @@ pub(super) fn read(files: &[PathBuf], audit: &mut Audit) -> Result<Vec<String>, 
     Ok(unread)
 }
 
-fn open(path: &Path, progress: &Progress) -> Result<RecordFile, FileError> {
+/// Opens a file; `rows`: as CSV.
+pub(super) fn open(path: &Path, rows: Option<Csv>, progress: &Progress) -> Result<RecordFile, FileError> {
     let (name, stream): (String, Box<dyn Read + Send>) = if path == Path::new("-") {
         ("standard input".to_owned(), Box::new(io::stdin()))
     } else {
@@ -40,7 +43,10 @@ fn open(path: &Path, progress: &Progress) -> Result<RecordFile, FileError> {
             Err(error) => return Err(FileError::Read { file: name, error }),
         }
     };
-    RecordFile::read(&name, progress.watch(stream))
+    match rows {
+        Some(csv) => RecordFile::read_csv(&name, progress.watch(stream), csv),
+        None => RecordFile::read(&name, progress.watch(stream)),
+    }
 }
 
 /// Reads one file; returns why it could not be read to its end, if so.
@@ -76,7 +82,7 @@ fn one(mut records: RecordFile, topic: TopicIx, place: i32, audit: &mut Audit) -
 }
 
 /// A record of a file, which has nothing but its value.
-fn record<'a>(value: Payload<'a>, place: i32, bytes: &[u8]) -> Record<'a> {
+pub(super) fn record<'a>(value: Payload<'a>, place: i32, bytes: &[u8]) -> Record<'a> {
     let bytes = bytes.len() as u64;
     Record { value, key: Payload::Null, headers: &[], place, written: None, at_home: None, bytes }
 }
@@ -88,7 +94,7 @@ fn source_name(path: &Path) -> String {
     }
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut stem = name.as_str();
-    for ending in [".gz", ".zst", ".bz2", ".jsonl", ".ndjson", ".json", ".avro"] {
+    for ending in [".gz", ".zst", ".bz2", ".jsonl", ".ndjson", ".json", ".avro", ".csv", ".tsv"] {
         stem = stem.strip_suffix(ending).unwrap_or(stem);
     }
     let base = stem.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | 'T' | 'Z'));

@@ -1,6 +1,7 @@
 //! `audit`: what is in topics or files of any shape.
 
 mod files;
+mod mapped;
 mod page;
 mod schemas;
 mod screen;
@@ -10,6 +11,7 @@ mod topics;
 use std::io::Write;
 
 use super::arguments::{Audit, Lang};
+use super::history::Files;
 use super::output::{self, Stopped};
 use crate::app::{Failure, rules_file};
 use crate::audit::{Audit as Auditing, Language, Limits, RulesUse, Scope, TOPICS_MAX};
@@ -32,8 +34,14 @@ pub(super) fn run(settings: &Loaded, asked: &Audit) -> Result<(), Stopped> {
     let range = if asked.topics.is_empty() { (asked.from, asked.until) } else { (None, None) };
     let scope = Scope { limits, from: range.0, until: range.1, sample: asked.sample, shows_values: asked.show_values };
     let mut audit = Auditing::new(scope);
-    let unread = if asked.topics.is_empty() {
-        files::read(&asked.files, &mut audit)?
+    let unread = if !asked.shape.source.is_empty() {
+        let beside = (asked.sources.as_deref(), asked.rules.as_deref());
+        let named = Files::of(settings, &asked.files, &asked.shape, beside)?;
+        let mut unread = mapped::read(&named, &mut audit)?;
+        unread.extend(files::read(&named.unmapped(), asked.shape.rows, &mut audit)?);
+        unread
+    } else if asked.topics.is_empty() {
+        files::read(&asked.files, asked.shape.rows, &mut audit)?
     } else {
         topics::read(settings, asked, &mut audit)?;
         Vec::new()

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 
 use super::arguments::{Check, Warnings};
 use super::format::{counted, grouped, length, size};
+use super::history::Files;
 use super::output::{self, Stopped};
 use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
@@ -53,9 +54,12 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
         let options = connect::Options { json: asked.json, warnings: asked.warnings() };
         return connect::run(settings, &file, options);
     }
-    let sample = match asked.sample.as_slice() {
-        [] => None,
-        files => Some(Sample::read(settings, &file, files)?),
+    let sample = match (asked.sample.as_slice(), asked.shape.source.as_slice()) {
+        ([], []) => None,
+        (files, _) => {
+            let files = Files::of(settings, files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+            Some(Sample::read(settings, &file, &files)?)
+        }
     };
     let mut out = output::results();
     if asked.size {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Watched;
 use super::screen::date;
-use crate::app::demo::{Demo, Figures, LIVES, Options};
+use crate::app::demo::{Demo, Figures, LIVES, Options, SOURCE_TOPICS};
 use crate::cli::format::{counted, grouped};
 use crate::cli::sizes::sparkline;
 use crate::event::{Instant, Span};
@@ -28,9 +28,14 @@ pub(super) fn first_word(options: &Options) -> String {
 /// How it is built, and where to look next.
 pub(super) fn opening(demo: &Demo) -> String {
     let address = demo.metrics_address();
+    let [shop, desk] = SOURCE_TOPICS;
     let cohorts = counted(demo.rules().cohorts.len() as u64, "cohort", "cohorts");
     format!(
-        "  shop ─► customer-events ─► lane ({cohorts}, RocksDB) ─► cohort-changes ─► here
+        "  {shop} (Avro) ──────┐
+  {desk} (JSON) ──┴─► gather ─► cohortd-events ─► lane ({cohorts}, RocksDB)
+                             here ◄─ cohort-changes ◄─┘
+
+Two topics become one log: the shop's events, and the tickets of its support desk.
 
   metrics   http://{address}/metrics, while it runs
   to stop   Ctrl-C: the lane drains, and the figures so far are shown
@@ -56,11 +61,12 @@ pub(super) fn of(
     let mut lines = vec![
         String::new(),
         format!(
-            "{} to {} in {seconds:.1} s: {} of {}.",
+            "{} to {} in {seconds:.1} s: {} of {}, {} of them from tickets.",
             date(time.start),
             date(to),
             counted(figures.events(), "event", "events"),
             counted(customers.into(), "customer", "customers"),
+            grouped(figures.tickets),
         ),
         format!(
             "{} a second: {} applied, {} sent twice and skipped, {}.",

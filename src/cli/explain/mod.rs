@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Budget, EventBuffer, Input, OtherInputs, RANKED_APART, Seen, Topic, shard};
+use super::history::{Budget, EventBuffer, Files, Input, OtherInputs, RANKED_APART, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -59,7 +59,8 @@ fn of_files(
     rules: &Arc<RuleSet>,
     cohorts: &[CohortIx],
 ) -> Result<Explained, Stopped> {
-    let mut input = Input::new(&asked.files, asked.at);
+    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let mut input = Input::new(&files, asked.at);
     let (mut held, mut last) = (EventBuffer::within(Budget::of(settings.settings.memory)), Instant::MIN);
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {

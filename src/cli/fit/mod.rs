@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::arguments::{Fit as Asked, ModelName};
-use super::history::{ActivityScan, SnapshotTimes, rules_of_churn};
+use super::history::{ActivityScan, Files, SnapshotTimes, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::parameters_file::{FgpSection, GammaGammaSection, MbgNbdSection, ParametersFile};
 use crate::app::{Failure, rules_file};
@@ -52,7 +52,8 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let (name, document, churn) = definition(settings, asked)?;
     let rules = rules_of_churn(&name, &document, churn)?;
     let Some(churn) = &rules.churn else { return Ok(()) };
-    let scan = ActivityScan::read(settings, &rules, &asked.files, asked.until)?;
+    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let scan = ActivityScan::read(settings, &rules, &files, asked.until)?;
     let (until, bad_lines) = (scan.until, scan.counts().bad_lines);
     let split = until - churn.horizon;
     let before = split - churn.horizon;

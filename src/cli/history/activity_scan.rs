@@ -1,11 +1,11 @@
 //! The activity days of the customers of some files: no cohort is decided, but snapshots are taken on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::budget::Budget;
 use super::event_buffer::EventBuffer;
+use super::files::Files;
 use super::input::{Counts, Input};
 use super::other_inputs::OtherInputs;
 use super::refits::Refitted;
@@ -71,7 +71,7 @@ impl ActivityScan {
     pub(in crate::cli) fn read(
         settings: &Loaded,
         rules: &Arc<RuleSet>,
-        files: &[PathBuf],
+        files: &Files,
         until: Option<Instant>,
     ) -> Result<Self, Stopped> {
         let mut input = Input::new(files, until);

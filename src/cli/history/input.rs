@@ -1,14 +1,16 @@
 //! Files of events, one after the other.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 
+use super::files::{Files, Part};
+use super::mapped::{MappedFile, Unmapped};
 use crate::app::Failure;
 use crate::cli::format::counted;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent};
+use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent, RecordFile};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
 /// The number of bad lines and records that are reported; more are only counted.
@@ -26,17 +28,19 @@ pub(in crate::cli) struct Counts {
     pub(in crate::cli) unusable_values: u64,
     /// Records of a topic without a value.
     pub(in crate::cli) tombstones: u64,
+    /// Records that their source does not want.
+    pub(in crate::cli) skipped: u64,
 }
 
 pub(in crate::cli) struct Input<'a> {
-    files: &'a [PathBuf],
+    files: &'a Files,
     until: Option<Instant>,
     counts: Counts,
 }
 
 impl<'a> Input<'a> {
     /// Events later than `until` are skipped.
-    pub(in crate::cli) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
+    pub(in crate::cli) fn new(files: &'a Files, until: Option<Instant>) -> Self {
         Self { files, until, counts: Counts::default() }
     }
 
@@ -76,16 +80,16 @@ impl<'a> Input<'a> {
         progress: &Progress,
         mut take: impl FnMut(&OwnedEvent) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
-        for path in self.files {
-            let mut file = open(path, progress).map_err(|error| unreadable(&error))?;
+        for part in &self.files.parts {
+            let mut file = open(part, progress).map_err(|error| unreadable(&error))?;
             let mut of_file = OfFile::default();
-            for event in &mut file {
+            while let Some(event) = file.next() {
                 let event = match event {
                     Ok(event) => event,
-                    Err(error) => {
-                        let lost = error.lost().ok_or_else(|| unreadable(&error))?;
-                        self.counts.bad_lines += lost;
-                        of_file.lost(lost, &error, progress);
+                    Err(lost) => {
+                        let records = lost.records.ok_or_else(|| Failure::Running(lost.text.clone()))?;
+                        self.counts.bad_lines += records;
+                        of_file.lost(records, lost.text, progress);
                         continue;
                     }
                 };
@@ -96,7 +100,8 @@ impl<'a> Input<'a> {
                 }
                 take(&event)?;
             }
-            of_file.end(path, &file, progress)?;
+            self.counts.skipped += file.skipped();
+            of_file.end(&part.path, &file, progress)?;
         }
         progress.finish();
         Ok(())
@@ -104,8 +109,41 @@ impl<'a> Input<'a> {
 
     /// Bytes of all files; `None` where one is no plain file.
     pub(in crate::cli) fn bytes(&self) -> Option<u64> {
-        let length = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
-        self.files.iter().map(length).sum()
+        let length = |part: &Part| fs::metadata(&part.path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+        self.files.parts.iter().map(length).sum()
+    }
+}
+
+/// A file of events, or of records that a source makes events of.
+enum Reading {
+    Events(EventFile),
+    Mapped(MappedFile),
+}
+
+/// What is not used.
+struct Lost {
+    /// How many lines or records; `None`: nothing more can be read.
+    records: Option<u64>,
+    text: String,
+}
+
+impl Reading {
+    fn next(&mut self) -> Option<Result<OwnedEvent, Lost>> {
+        Some(match self {
+            Self::Events(file) => file.next()?.map_err(|error| Lost { records: error.lost(), text: message(&error) }),
+            Self::Mapped(file) => file.next()?.map_err(|unmapped| match unmapped {
+                Unmapped::Unread(error) => Lost { records: error.lost(), text: message(&error) },
+                Unmapped::Refused(text) => Lost { records: Some(1), text },
+                Unmapped::Impossible(text) => Lost { records: None, text },
+            }),
+        })
+    }
+
+    fn skipped(&self) -> u64 {
+        match self {
+            Self::Events(_) => 0,
+            Self::Mapped(file) => file.skipped(),
+        }
     }
 }
 
@@ -125,41 +163,69 @@ impl OfFile {
         }
     }
 
-    fn lost(&mut self, lost: u64, error: &FileError, progress: &Progress) {
+    fn lost(&mut self, lost: u64, text: String, progress: &Progress) {
         let before = self.lost;
         self.lost += lost;
         let complaint = match self.lost {
             _ if before > REPORTED_MAX => return,
-            ..=REPORTED_MAX => message(error),
+            ..=REPORTED_MAX => text,
             _ => "there are more such lines or records; from here on they are only counted".to_owned(),
         };
         if self.events { progress.complain(&complaint) } else { self.complaints.push(complaint) }
     }
 
-    fn end(self, path: &Path, file: &EventFile, progress: &Progress) -> Result<(), Failure> {
+    fn end(self, path: &Path, file: &Reading, progress: &Progress) -> Result<(), Failure> {
         let name = if path == Path::new("-") { STANDARD_INPUT.into() } else { path.to_string_lossy() };
-        if let (false, Some(first)) = (self.events, self.complaints.first()) {
-            let lost =
-                counted(self.lost, "line or record, and it is not an event", "lines or records, and none is an event");
-            return Err(Failure::Running(format!("{name}: {lost}; {first}; a line is read like {EXAMPLE}")));
-        }
-        if !file.unread().is_empty() {
-            let fields = file.unread();
-            progress.complain(&format!("{name}: unused fields: {fields}; put them into properties"));
+        let nothing = (!self.events).then(|| self.complaints.first()).flatten();
+        match file {
+            Reading::Events(file) => {
+                if let Some(first) = nothing {
+                    let lost = counted(
+                        self.lost,
+                        "line or record, and it is not an event",
+                        "lines or records, and none is an event",
+                    );
+                    return Err(Failure::Running(format!("{name}: {lost}; {first}; a line is read like {EXAMPLE}")));
+                }
+                if !file.unread().is_empty() {
+                    let fields = file.unread();
+                    progress.complain(&format!("{name}: unused fields: {fields}; put them into properties"));
+                }
+            }
+            Reading::Mapped(file) if !self.events && self.lost + file.skipped() > 0 => {
+                let records = counted(
+                    self.lost + file.skipped(),
+                    "record, and it does not become an event",
+                    "records, and none becomes an event",
+                );
+                let first = nothing.map(|first| format!("{first}; ")).unwrap_or_default();
+                let source = file.source();
+                return Err(Failure::Running(format!(
+                    "{name}: {records}; {first}`cohortd sources try {source} {name}` says what becomes of them"
+                )));
+            }
+            Reading::Mapped(_) => {}
         }
         Ok(())
     }
 }
 
-fn open(path: &Path, progress: &Progress) -> Result<EventFile, FileError> {
-    if path == Path::new("-") {
-        return EventFile::read(STANDARD_INPUT, progress.watch(io::stdin()));
-    }
-    let name = path.display().to_string();
-    match File::open(path) {
-        Ok(file) => EventFile::read(&name, progress.watch(file)),
-        Err(error) => Err(FileError::Read { file: name, error }),
-    }
+fn open(part: &Part, progress: &Progress) -> Result<Reading, FileError> {
+    let (name, stream): (String, Box<dyn Read + Send>) = if part.path == Path::new("-") {
+        (STANDARD_INPUT.to_owned(), Box::new(progress.watch(io::stdin())))
+    } else {
+        let name = part.path.display().to_string();
+        match File::open(&part.path) {
+            Ok(file) => (name, Box::new(progress.watch(file))),
+            Err(error) => return Err(FileError::Read { file: name, error }),
+        }
+    };
+    let Some(mapping) = &part.mapping else { return EventFile::read(&name, stream).map(Reading::Events) };
+    let records = match part.csv {
+        Some(csv) => RecordFile::read_csv(&name, stream, csv)?,
+        None => RecordFile::read(&name, stream)?,
+    };
+    Ok(Reading::Mapped(MappedFile::new(records, mapping)))
 }
 
 fn unreadable(error: &FileError) -> Failure {
@@ -170,6 +236,9 @@ fn message(error: &FileError) -> String {
     match error {
         FileError::Line { file, line, problem } => format!("{file}:{line}: {problem}"),
         FileError::Read { file, error } => format!("{file}: cannot be read ({error})"),
-        FileError::Record { .. } | FileError::Container { .. } | FileError::Foreign { .. } => error.to_string(),
+        FileError::Record { .. }
+        | FileError::Container { .. }
+        | FileError::Foreign { .. }
+        | FileError::Header { .. } => error.to_string(),
     }
 }

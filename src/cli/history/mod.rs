@@ -1,15 +1,18 @@
 //! Past events, for the commands that analyse them: files form one log, as a single partition, without a broker or a
 //! clock; each partition of a topic is a log.
 //!
-//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `log` reads a
+//! `files` says what is in the files, `mapped` makes events of records in the shape of a source, `input` reads all of
+//! them, `event_buffer` keeps their events until they are sorted, within a `budget`; `log` reads a
 //! range of a topic, and `topic` its events. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the
 //! churn model. `activity_scan` only collects the days on which customers were active.
 
 mod activity_scan;
 mod budget;
 mod event_buffer;
+mod files;
 mod input;
 mod log;
+mod mapped;
 mod other_inputs;
 mod ranks;
 mod refits;
@@ -27,11 +30,14 @@ use crate::settings::Settings;
 pub(super) use activity_scan::{ActivityScan, Seen as Scanned, SnapshotTimes, rules_of_churn};
 pub(super) use budget::Budget;
 pub(super) use event_buffer::EventBuffer;
+pub(super) use files::{Files, csv};
 pub(super) use input::{Counts, Input};
 pub(super) use log::{Place, TopicLog};
+pub(super) use mapped::{MappedFile, Unmapped};
 pub(super) use other_inputs::OtherInputs;
 pub(super) use ranks::RANKED_APART;
 pub(super) use refits::Refitted;
+pub(super) use schema_wait::SchemaWait;
 pub(super) use topic::{Seen, Topic};
 
 /// The partition that processes the log.

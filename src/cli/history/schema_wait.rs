@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::Failure;
 use crate::cli::progress::Progress;
-use crate::codec::{Lookup, SchemaKey, Schemas};
+use crate::codec::{FromSchema, Lookup, SchemaKey, Schemas};
 
 /// How long the registry may give no answer before the command gives up.
 const NO_ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// How long a command has waited for schemas that the registry lacks.
 #[derive(Default)]
-pub(super) struct SchemaWait {
+pub(in crate::cli) struct SchemaWait {
     waited: Duration,
 }
 
@@ -25,10 +25,10 @@ impl SchemaWait {
     ///
     /// # Errors
     /// A registry that gives no useful answer.
-    pub(super) fn wait_for(
+    pub(in crate::cli) fn wait_for<T: FromSchema>(
         &mut self,
         key: SchemaKey,
-        schemas: &mut Schemas,
+        schemas: &mut Schemas<T>,
         progress: &Progress,
     ) -> Result<(), Failure> {
         let retry_for = schemas.retry_for();

@@ -14,7 +14,7 @@ use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
 use crate::cli::format::grouped;
-use crate::cli::history::{self, Budget, EventBuffer, Input, RANKED_APART, Seen, Topic, shard};
+use crate::cli::history::{self, Budget, EventBuffer, Files, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::engine::{Membership, Parameters, Shard, Slot};
@@ -149,7 +149,9 @@ impl<'a> Both<'a> {
 
     fn over_files(&mut self, asked: &Replay) -> Result<history::Counts, Stopped> {
         let [mut a, mut b] = self.sides();
-        let mut input = Input::new(&asked.files, asked.until);
+        let files =
+            Files::of(self.settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+        let mut input = Input::new(&files, asked.until);
         let reading = Progress::of_reading(input.bytes());
         if asked.as_is {
             input.read_all(&self.common, &reading, |event| a.apply(event).and_then(|()| b.apply(event)))?;

@@ -13,7 +13,7 @@ use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
 use super::format::counted;
-use super::history::{Budget, EventBuffer, Input, shard};
+use super::history::{Budget, EventBuffer, Files, Input, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::Failure;
@@ -39,7 +39,8 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
     deciding.set_parameters(parameters(&asked, &rules)?);
-    let mut input = Input::new(&asked.files, asked.until);
+    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let mut input = Input::new(&files, asked.until);
     let reading = Progress::of_reading(input.bytes());
     if asked.as_is {
         input.read_all(&rules.vocabulary, &reading.beside_results(), |event| deciding.apply(event))?;

@@ -245,6 +245,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
     }
     note(input.bad_lines, "line or record could not be read", "lines or records could not be read");
     note(input.tombstones, "record without a value passed over", "records without a value passed over");
+    note(input.skipped, "record skipped by its source", "records skipped by their sources");
     note(input.left_out, "event later than --until left out", "events later than --until left out");
     note(
         input.unusable_values,

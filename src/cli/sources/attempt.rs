@@ -1,14 +1,17 @@
-//! `sources try`: maps the records of files, and says where everything comes from.
+//! `sources try`: maps the records of files or of the source's topics, and says where everything comes from.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json, json};
 
 use super::tally::{Detail, Tally};
+use super::topics;
 use crate::app::Failure;
 use crate::app::sources_file::SourcesFile;
 use crate::cli::arguments::TrySource;
 use crate::cli::format::{counted, grouped};
+use crate::cli::history::csv;
 use crate::cli::output::{self, Stopped};
 use crate::codec::{FileError, RecordFile};
 use crate::event::Value;
@@ -20,20 +23,24 @@ use crate::sources::{
 /// The most details that are shown of one reason.
 const DETAILS_SHOWN: usize = 3;
 
-/// Maps the records of files with one source.
+/// Maps the records of files, or the first ones of its topics, with one source.
 ///
 /// # Errors
-/// A sources file that cannot be read, or has mistakes; a file that cannot be read; no record that became an event.
+/// A sources file that cannot be read, or has mistakes; a file or topic that cannot be read; no record that became an
+/// event.
 pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<(), Stopped> {
-    let file = SourcesFile::needed(settings, asked.sources.as_deref())?;
+    let file = SourcesFile::needed(settings, asked.sources.as_deref(), None)?;
     let source = file.source(&asked.name).map_err(Stopped::Usage)?;
     let mapping = Mapping::new(source.clone());
     let mut out = output::results();
     let printed = if asked.json { Printed::Collected(Vec::new()) } else { Printed::Lines(&mut out) };
     let mut attempt = Attempt { mapping: &mapping, tally: Tally::default(), printed, left: asked.events };
     let mut unread = Vec::new();
+    if asked.topic {
+        topics::read(settings, &mapping, asked.records, &mut attempt)?;
+    }
     for path in &asked.files {
-        match RecordFile::open(path) {
+        match RecordFile::open_as(path, csv(path, asked.rows)) {
             Ok(records) => unread.extend(attempt.file(records)?),
             Err(error) => unread.push(error.to_string()),
         }
@@ -49,6 +56,7 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     }
     if tally.events == 0 {
         let problem = match tally.read {
+            0 if asked.topic => format!("there is no record in {}", source.topics.join(", ")),
             0 => "there is no record in the files".to_owned(),
             read => format!("none of {} became an event", counted(read, "record", "records")),
         };
@@ -57,12 +65,28 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     Ok(())
 }
 
-struct Attempt<'m, 'o, W: Write> {
+pub(super) struct Attempt<'m, 'o, W: Write> {
     mapping: &'m Mapping,
-    tally: Tally,
+    pub(super) tally: Tally,
     printed: Printed<'o, W>,
     /// Events that are still to be printed.
     left: u32,
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At<'a> {
+    File { file: &'a str, number: u64 },
+    Topic { topic: &'a str, partition: i32, offset: i64 },
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, number } => write!(f, "record {number} of {file}"),
+            Self::Topic { topic, partition, offset } => write!(f, "offset {offset} of {topic}/{partition}"),
+        }
+    }
 }
 
 enum Printed<'o, W: Write> {
@@ -75,6 +99,7 @@ impl<W: Write> Attempt<'_, '_, W> {
     fn file(&mut self, mut records: RecordFile) -> io::Result<Option<String>> {
         let name = records.name().to_owned();
         let reader = match (self.mapping.is_avro(), records.schema()) {
+            (_, None) if records.is_csv() => None,
             (true, None) => {
                 return Ok(Some(format!("{name}: the source is in Avro; give an Avro object container file")));
             }
@@ -90,12 +115,14 @@ impl<W: Write> Attempt<'_, '_, W> {
         let mut number = 0_u64;
         loop {
             let read = records.next_by(|bytes| match &reader {
-                None => (bytes.len(), Ok(self.record(Payload::Json(bytes), &name, number + 1))),
+                None => {
+                    (bytes.len(), Ok(self.record(Payload::Json(bytes), At::File { file: &name, number: number + 1 })))
+                }
                 Some(reader) => match reader.length(bytes) {
                     Err(problem) => (bytes.len(), Err(problem)),
                     Ok(length) => {
                         let payload = Payload::Avro(reader, &bytes[..length]);
-                        (length, Ok(self.record(payload, &name, number + 1)))
+                        (length, Ok(self.record(payload, At::File { file: &name, number: number + 1 })))
                     }
                 },
             });
@@ -116,19 +143,24 @@ impl<W: Write> Attempt<'_, '_, W> {
         }
     }
 
-    fn record(&mut self, payload: Payload<'_>, file: &str, number: u64) -> io::Result<()> {
+    fn record(&mut self, payload: Payload<'_>, at: At<'_>) -> io::Result<()> {
+        let mapping = self.mapping;
+        self.outcome(mapping.map(&payload.alone()), at)
+    }
+
+    /// A record was read, and this became of it.
+    pub(super) fn outcome(&mut self, outcome: Outcome<'_>, at: At<'_>) -> io::Result<()> {
         self.tally.read += 1;
-        let record = payload.alone();
-        match self.mapping.map(&record) {
+        match outcome {
             Outcome::Skipped(reason) => self.tally.skip(reason),
-            Outcome::Refused(refusal) => self.tally.refuse(refusal, 1, || format!("record {number} of {file}")),
+            Outcome::Refused(refusal) => self.tally.refuse(refusal, 1, || at.to_string()),
             Outcome::Mapped(events) => {
                 self.tally.mapped += 1;
                 for event in &events {
                     self.tally.event(event);
                     if self.left > 0 {
                         self.left -= 1;
-                        self.print(event, file, number)?;
+                        self.print(event, at)?;
                     }
                 }
             }
@@ -136,13 +168,13 @@ impl<W: Write> Attempt<'_, '_, W> {
         Ok(())
     }
 
-    fn print(&mut self, event: &MappedEvent<'_>, file: &str, number: u64) -> io::Result<()> {
+    fn print(&mut self, event: &MappedEvent<'_>, at: At<'_>) -> io::Result<()> {
         let rows = rows(event, self.mapping.source());
         match &mut self.printed {
-            Printed::Collected(events) => events.push(event_json(event, &rows, file, number)),
+            Printed::Collected(events) => events.push(event_json(event, &rows, at)),
             Printed::Lines(out) => {
                 let element = event.origin.element.map(|element| format!(", element {}", element + 1));
-                writeln!(out, "record {number} of {file}{}", element.unwrap_or_default())?;
+                writeln!(out, "{at}{}", element.unwrap_or_default())?;
                 let names = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
                 let values = rows.iter().map(|row| row.value.chars().count()).max().unwrap_or(0).min(40);
                 for Row { name, value, origin } in &rows {
@@ -161,7 +193,7 @@ fn detail(error: &FileError) -> String {
         FileError::Line { problem, .. } => problem.to_string(),
         FileError::Record { problem, .. } => problem.to_string(),
         FileError::Container { problem, .. } => problem.to_string(),
-        FileError::Read { .. } | FileError::Foreign { .. } => error.to_string(),
+        FileError::Read { .. } | FileError::Foreign { .. } | FileError::Header { .. } => error.to_string(),
     }
 }
 
@@ -210,7 +242,7 @@ fn texts(paths: &[Path]) -> String {
     texts.join(", else ")
 }
 
-fn event_json(event: &MappedEvent<'_>, rows: &[Row], file: &str, number: u64) -> Json {
+fn event_json(event: &MappedEvent<'_>, rows: &[Row], at: At<'_>) -> Json {
     let properties: Map<String, Json> = event
         .properties
         .iter()
@@ -226,9 +258,11 @@ fn event_json(event: &MappedEvent<'_>, rows: &[Row], file: &str, number: u64) ->
         .collect();
     let origins: Map<String, Json> =
         rows.iter().map(|row| (row.name.trim().to_owned(), row.origin.as_str().into())).collect();
-    json!({
-        "file": file,
-        "record": number,
+    let mut shown = match at {
+        At::File { file, number } => json!({"file": file, "record": number}),
+        At::Topic { topic, partition, offset } => json!({"topic": topic, "partition": partition, "offset": offset}),
+    };
+    let fields = json!({
         "element": event.origin.element.map(|element| element + 1),
         "customer_id": event.customer,
         "event": event.name,
@@ -237,7 +271,11 @@ fn event_json(event: &MappedEvent<'_>, rows: &[Row], file: &str, number: u64) ->
         "source": event.source,
         "properties": properties,
         "origins": origins,
-    })
+    });
+    if let (Some(shown), Json::Object(fields)) = (shown.as_object_mut(), fields) {
+        shown.extend(fields);
+    }
+    shown
 }
 
 fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
@@ -246,12 +284,12 @@ fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
     let refused: Map<String, Json> = tally
         .refused
         .iter()
-        .map(|(reason, refused)| {
+        .map(|((_, reason), refused)| {
             let (details, others) = refused.commonest(DETAILS_SHOWN);
             let detail =
                 |detail: &&Detail| json!({"detail": detail.text, "records": detail.records, "first": detail.place});
             let details: Vec<Json> = details.iter().map(detail).collect();
-            (reason.to_string(), json!({"records": refused.records, "details": details, "others": others}))
+            ((*reason).to_owned(), json!({"records": refused.records, "details": details, "others": others}))
         })
         .collect();
     let of = |name: &str| tally.properties.get(name).copied().unwrap_or(0);
@@ -291,7 +329,7 @@ fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<(
         line(*count, &format!("  {reason}{why}"))?;
     }
     line(tally.refused_records(), "refused")?;
-    for (reason, refused) in &tally.refused {
+    for ((_, reason), refused) in &tally.refused {
         let (details, others) = refused.commonest(DETAILS_SHOWN);
         if let ([only], 0) = (details.as_slice(), others) {
             line(refused.records, &format!("  {reason}: {} ({})", only.text, only.place))?;

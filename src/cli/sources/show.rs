@@ -28,7 +28,7 @@ pub(in crate::cli) fn show(settings: &Loaded, asked: &ShowSource) -> Result<(), 
         Some(name) => match Preset::named(name).filter(|_| asked.sources.is_none()) {
             Some(preset) => out.write_all(preset.text().as_bytes())?,
             None => {
-                let file = SourcesFile::needed(settings, asked.sources.as_deref())?;
+                let file = SourcesFile::needed(settings, asked.sources.as_deref(), None)?;
                 write!(out, "{}", file.source(name).map_err(Stopped::Usage)?)?;
             }
         },

@@ -14,7 +14,8 @@ pub(super) struct Tally {
     pub(super) mapped: u64,
     pub(super) events: u64,
     pub(super) skipped: BTreeMap<Skip, u64>,
-    pub(super) refused: BTreeMap<RefusalReason, Refused>,
+    /// By reason, in the order of [`RefusalReason`]; those that only a topic has come last.
+    pub(super) refused: BTreeMap<(usize, &'static str), Refused>,
     /// Events with each property, by its name.
     pub(super) properties: BTreeMap<String, u64>,
     /// The same of those where it was there and of no use.
@@ -58,14 +59,25 @@ impl Tally {
 
     /// `place`: of the record, the first of so many.
     pub(super) fn refuse(&mut self, refusal: Refusal, records: u64, place: impl FnOnce() -> String) {
-        let refused = self.refused.entry(refusal.reason).or_default();
+        let element = refusal.element.map(|element| format!(", element {}", element + 1)).unwrap_or_default();
+        self.refuse_for(refusal.reason.as_str(), refusal.detail, records, || place() + &element);
+    }
+
+    /// The same for a reason that only gathering has.
+    pub(super) fn refuse_for(
+        &mut self,
+        reason: &'static str,
+        detail: String,
+        records: u64,
+        place: impl FnOnce() -> String,
+    ) {
+        let order = RefusalReason::ALL.iter().position(|known| known.as_str() == reason).unwrap_or(usize::MAX);
+        let refused = self.refused.entry((order, reason)).or_default();
         refused.records += records;
-        if let Some(known) = refused.details.iter_mut().find(|known| known.text == refusal.detail) {
+        if let Some(known) = refused.details.iter_mut().find(|known| known.text == detail) {
             known.records += records;
         } else if refused.details.len() < DETAILS_MAX {
-            let element = refusal.element.map(|element| format!(", element {}", element + 1)).unwrap_or_default();
-            let place = place() + &element;
-            refused.details.push(Detail { text: refusal.detail, records, place });
+            refused.details.push(Detail { text: detail, records, place: place() });
         } else {
             refused.others += records;
         }
@@ -117,7 +129,7 @@ mod tests {
         (0..3 * DETAILS_MAX).for_each(|number| refuse(&format!("column {number}"), 1, number));
         refuse("column 5", 6, 1_000);
         refuse("column 2", 3, 1_001);
-        let refused = &tally.refused[&RefusalReason::BadTime];
+        let refused = tally.refused.values().next().unwrap();
         let (shown, others) = refused.commonest(3);
         let shown: Vec<(&str, u64, &str)> =
             shown.iter().map(|detail| (detail.text.as_str(), detail.records, detail.place.as_str())).collect();

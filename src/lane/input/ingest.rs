@@ -54,7 +54,11 @@ impl Partition {
         self.tally().consumed += 1;
         self.next_offset = position + 1;
         let mut properties = recycle(std::mem::take(buffer));
+        if context.marks.is_some() {
+            self.intake.note_source(record);
+        }
         let outcome = self.check_and_apply(incoming, schemas, &mut properties, context, plan);
+        self.intake.source = None;
         *buffer = recycle(properties);
         let refused = match &outcome {
             Ok(Some(NotApplied::DeadLetter(refused) | NotApplied::DeadLetterRecorded(refused))) => Some(refused),

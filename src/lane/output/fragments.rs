@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_change_has_these_headers_in_this_order() {
-        let place = Origin { input: "events", partition: 0, position: 42, stream_time: Instant(-7) };
+        let place = Origin { input: "events", partition: 0, position: 42, stream_time: Instant(-7), source: None };
         let of = |kind, at, subject| {
             let mut headers = Vec::new();
             let id = ChangeId::of("c1", "vip", "ENTERED", at);

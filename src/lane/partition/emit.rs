@@ -17,7 +17,13 @@ use crate::rules::RuleSet;
 impl Partition {
     /// What a record says of where it was decided.
     pub(in crate::lane) fn origin<'c>(&self, position: i64, context: &'c Context) -> Origin<'c> {
-        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.stream_time() }
+        Origin {
+            input: &context.topics.input,
+            partition: self.number,
+            position,
+            stream_time: self.stream_time(),
+            source: self.intake.source.clone(),
+        }
     }
 
     /// Turns the collected effects of one round into records. During a replay no records are emitted: they were then.
@@ -189,7 +195,7 @@ mod tests {
     }
 
     fn observed(effect: &Effect, stream_time: Instant, now: Instant) -> Option<i64> {
-        let place = Origin { input: "events", partition: 0, position: 7, stream_time };
+        let place = Origin { input: "events", partition: 0, position: 7, stream_time, source: None };
         lateness(effect, &place, now, ARRIVES_WITHIN)
     }
 

@@ -1,6 +1,10 @@
 //! What is known of a partition's records so far: does its topic hold customer events at all?
 
+use std::sync::Arc;
+
 use crate::event::{DeadLetterReason, Instant};
+use crate::kafka::Record;
+use crate::lane::output::origin::SourceRecord;
 use crate::lane::output::rejection::{Rejection, RejectionDetail};
 use crate::member::fresh::Fresh;
 
@@ -12,17 +16,29 @@ pub(in crate::lane) struct Intake {
     pub(in crate::lane) last_event: Option<Instant>,
     /// Accepted events since the partition was restored.
     pub(in crate::lane) sound: u64,
+    /// Where the record that is ingested now was gathered from.
+    pub(in crate::lane) source: Option<SourceRecord>,
+    /// The topic that the one before was gathered from.
+    pub(in crate::lane) source_topic: Option<Arc<str>>,
 }
 
 impl Intake {
     /// Of a partition of which nothing was read yet.
     pub(super) fn of_new_partition() -> Self {
-        Self { fresh: Fresh::new(), last_event: None, sound: 0 }
+        Self { fresh: Fresh::new(), last_event: None, sound: 0, source: None, source_topic: None }
     }
 
     /// Of a partition of which records were read before.
     pub(super) fn of_known_partition() -> Self {
-        Self { fresh: Fresh::proven(), last_event: None, sound: 0 }
+        Self { fresh: Fresh::proven(), last_event: None, sound: 0, source: None, source_topic: None }
+    }
+
+    /// Of a gathered log: notes where the record lay that is ingested next.
+    pub(in crate::lane) fn note_source(&mut self, record: &Record<'_>) {
+        self.source = SourceRecord::of(record, self.source_topic.as_ref());
+        if let Some(source) = &self.source {
+            self.source_topic = Some(Arc::clone(source.topic()));
+        }
     }
 
     /// Counts a record. With the hundredth record of a new partition, if all were foreign: the most frequent reason and

@@ -6,8 +6,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::source::{EventName, Format, Kind, NoCustomer, Property};
 use super::values::{Entry, Reader};
+use crate::event::{Instant, Span};
 use crate::rules::ast::Range;
-use crate::rules::nearest;
+use crate::rules::{nearest, parse_duration};
 use crate::sources::field::As;
 use crate::sources::filter::Filter;
 use crate::sources::path::Path;
@@ -32,11 +33,13 @@ pub(super) struct Draft {
     pub(super) each: Option<Path>,
     pub(super) properties: Vec<Property>,
     pub(super) kinds: Vec<Kind>,
+    pub(super) from: Option<Instant>,
+    pub(super) expect_every: Option<Span>,
     /// Keys that are there, right or wrong.
     pub(super) keys: Vec<String>,
 }
 
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "topic",
     "topics",
     "format",
@@ -52,10 +55,12 @@ pub(super) const KEYS: [&str; 15] = [
     "each",
     "properties",
     "events",
+    "from",
+    "expect_every",
 ];
 
 /// Keys and formats that a later release will have.
-const LATER_KEYS: [&str; 5] = ["from", "expect_every", "arrives_within", "schema", "delimiter"];
+const LATER_KEYS: [&str; 3] = ["arrives_within", "schema", "delimiter"];
 const LATER_FORMATS: [(&str, &str); 6] = [
     ("protobuf", "write the topic as Avro or JSON"),
     ("csv", "write each row as a line of JSON"),
@@ -67,6 +72,8 @@ const LATER_FORMATS: [(&str, &str); 6] = [
 
 /// The longest name of a topic that Kafka accepts, in bytes.
 const TOPIC_BYTES_MAX: usize = 249;
+/// The shortest and the longest `expect_every`.
+const INTERVALS: [Span; 2] = [Span::MINUTE, Span(366 * Span::DAY.0)];
 /// The most properties of a source.
 const PROPERTIES_MAX: usize = 100;
 
@@ -100,6 +107,8 @@ impl Reader<'_> {
                 "each" => draft.each = self.each(&key, value),
                 "properties" => draft.properties = self.properties(&key, value),
                 "events" => draft.kinds = self.kinds(&key, value),
+                "from" => draft.from = self.instant(&key, value),
+                "expect_every" => draft.expect_every = self.interval(&key, value),
                 later if LATER_KEYS.contains(&later) => self.later(prefix, entry.0),
                 _ => self.unknown(prefix, entry, &KEYS),
             }
@@ -195,6 +204,38 @@ impl Reader<'_> {
             None => "use a name from the IANA list, such as \"Europe/Paris\"".to_owned(),
         };
         self.error(key, value.span(), &format!("`{name}` is not a known time zone"), Some(hint));
+        None
+    }
+
+    fn instant(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Instant> {
+        let text = match value.get_ref() {
+            DeValue::Datetime(at) => at.to_string(),
+            _ => self.string(key, value)?,
+        };
+        match Instant::written(&text) {
+            Ok(at) => Some(at),
+            Err(_) => {
+                let hint = "write \"2026-01-31\", or \"2026-01-31T08:00:00Z\"".to_owned();
+                self.error(key, value.span(), &format!("`{text}` is no time"), Some(hint));
+                None
+            }
+        }
+    }
+
+    fn interval(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Span> {
+        let text = self.string(key, value)?;
+        let span = match parse_duration(&text) {
+            Ok(duration) => duration.span,
+            Err(error) => {
+                self.inside(key, value.span(), &text, error);
+                return None;
+            }
+        };
+        if span >= INTERVALS[0] && span <= INTERVALS[1] {
+            return Some(span);
+        }
+        let hint = "write how long the source is never silent, from \"1 minute\" to \"366 days\"".to_owned();
+        self.error(key, value.span(), &format!("`{text}` is too short or too long"), Some(hint));
         None
     }
 

@@ -216,6 +216,8 @@ impl Reader<'_> {
             } else {
                 base.kinds
             },
+            from: given.from,
+            expect_every: given.expect_every,
             range,
         })
     }

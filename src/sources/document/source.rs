@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
+use crate::event::{Instant, Span};
 use crate::rules::ast::Range;
 use crate::sources::field::As;
 use crate::sources::filter::Filter;
@@ -35,6 +36,10 @@ pub struct Source {
     pub properties: Vec<Property>,
     /// Several kinds of record in one topic: the first that matches. Empty: every record is of one kind.
     pub kinds: Vec<Kind>,
+    /// Records written before it are not gathered.
+    pub from: Option<Instant>,
+    /// Silence of a source that has said nothing for longer does not count.
+    pub expect_every: Option<Span>,
     /// The place of its name in the file.
     pub(in crate::sources) range: Range,
 }

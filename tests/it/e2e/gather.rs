@@ -396,6 +396,125 @@ fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
     assert_eq!(names, ["look", "look", "refund", "visit"]);
 }
 
+/// A source that stands still holds back what time decides for everybody, until an operator lets it go.
+#[test]
+fn a_source_that_is_silent_for_too_long_holds_time_until_it_is_ignored_or_heard_again() {
+    let rules = "[cohorts.silent]\nwho = 'did visit ever and did not visit in the last 70 seconds even if new'\n";
+    let sources = SOURCES.replace("[sources.support]\n", "[sources.support]\nexpect_every = \"1 minute\"\n");
+    let Some(lab) = Lab::gathering("quiet", 1, rules, &TOPICS, &sources) else { return };
+    let systems = Systems::of(&lab);
+    let send = |name: &str, number: i64| {
+        let event = avro::event(&format!("c{number}"), name, wall_clock().0, None);
+        systems.send(&Sent { number, event });
+        [&systems.clicks, &systems.support].into_iter().for_each(Writer::flush);
+    };
+    let sets = ["time.arrives_within=1 s", "time.live_after=1 s"];
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    let began = wall_clock().0;
+    send("refund", 1);
+    send("visit", 2);
+    let complete = |daemon: &mut Daemon, topic: &str| {
+        let place = format!("topic=\"{}\"", lab.topic(topic));
+        let of = |(name, value): (&String, &f64)| {
+            (name.starts_with("cohortd_source_complete_to_timestamp_seconds") && name.contains(&place))
+                .then_some(*value)
+        };
+        daemon.metrics().iter().filter_map(of).fold(f64::MAX, f64::min) * 1_000.0
+    };
+    eventually("the source is said to be quiet", || daemon.says("The source says nothing for longer").then_some(()));
+    thread::sleep(Duration::from_secs(15));
+    assert!(complete(&mut daemon, "support") < began as f64 + 70_000.0, "its silence counts");
+    assert!(complete(&mut daemon, "clicks") > began as f64 + 70_000.0, "the others follow the clock");
+    assert!(lab.read("changes").concat().is_empty(), "silence is invented");
+
+    let (code, shown) = lab.command("one", &["sources", "ignore", "support"]);
+    assert!(code == Some(0) && shown.contains("support is not waited for any more"), "{shown}");
+    eventually("the silent customer enters", || (lab.read("changes").concat().len() == 1).then_some(()));
+    // It holds over a restart, and what is ignored is gathered all the same.
+    daemon.stop();
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    assert!(daemon.says("not waited for"));
+    send("visit", 3);
+    send("refund", 4);
+    eventually("both are gathered", || {
+        (daemon.metric("cohortd_source_records_mapped_total") as i64 == 2).then_some(())
+    });
+    let (code, shown) = lab.command("one", &["sources", "ignore", "support", "--undo"]);
+    assert!(code == Some(0) && shown.contains("support is waited for again"), "{shown}");
+    let (code, shown) = lab.command("one", &["sources", "ignore", "suport"]);
+    assert!(code == Some(64) && shown.contains("did you mean support?"), "{shown}");
+    daemon.stop();
+    assert_eq!(lab.read("in").concat().len(), 4);
+}
+
+#[test]
+fn the_first_records_of_a_sources_topic_are_tried_as_gathering_maps_them() {
+    let Some(lab) = Lab::gathering("tried", 1, "[cohorts.seen]\nwho = 'did visit ever'\n", &TOPICS, SOURCES) else {
+        return;
+    };
+    let systems = Systems::of(&lab);
+    for number in 0..20 {
+        for name in ["visit", "purchase"] {
+            let event = avro::event(&format!("c{number}"), name, wall_clock().0, Some(format!("e{name}{number}")));
+            systems.send(&Sent { number, event });
+        }
+    }
+    systems.clicks.send("session-1", b"nonsense");
+    systems.orders.send("order-1", b"nonsense");
+    [&systems.clicks, &systems.orders].into_iter().for_each(Writer::flush);
+    let tried = |source: &str, more: &[&str]| {
+        let (code, shown) = lab.command("one", &[&["sources", "try", source, "--topic"], more].concat());
+        (code, shown.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    for source in ["clicks", "orders"] {
+        let (code, shown) = tried(source, &["--events", "1"]);
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains(&format!("21 read with the source {source} 20 mapped to 20 events")), "{shown}");
+        assert!(shown.contains(&format!("of {}/", lab.topic(source))) && shown.contains("1 refused"), "{shown}");
+    }
+    let (code, shown) = tried("orders", &["--records", "4", "--json"]);
+    assert!(code == Some(0) && shown.contains("\"read\":4") && shown.contains("\"offset\":0"), "{shown}");
+    let (code, shown) = tried("support", &[]);
+    assert!(code == Some(1) && shown.contains("there is no record in"), "{shown}");
+    // Nothing was made or joined.
+    assert!(lab.read("in").concat().is_empty());
+}
+
+/// A record that comes too late is known as such only by the lane.
+#[test]
+fn the_dead_letter_of_what_is_gathered_too_late_says_where_it_lies() {
+    let Some(lab) = Lab::gathering("late", 1, "[cohorts.seen]\nwho = 'did visit ever'\n", &TOPICS, SOURCES) else {
+        return;
+    };
+    let systems = Systems::of(&lab);
+    let send = |number: i64, at: i64| {
+        systems.send(&Sent { number, event: avro::event(&format!("c{number}"), "visit", at, None) });
+        systems.clicks.flush();
+    };
+    let mut daemon = lab.start("one", &["time.live_after=1 s", "time.arrives_within=1 s", "time.max_lateness=1 hour"]);
+    daemon.ready();
+    let now = wall_clock().0;
+    send(1, now);
+    lab.decided_until(now - 2_000);
+    send(2, now - 7_200_000);
+    let letter = eventually("it is a dead letter", || lab.read("letters").concat().pop());
+    assert_eq!(letter.header("cohortd_reason"), "too_late");
+    assert_eq!((letter.header("cohortd_topic"), letter.header("cohortd_source")), (&*lab.topic("in"), "clicks"));
+    let lies = (letter.header("cohortd_source_partition").parse().unwrap(), letter.header("cohortd_source_offset"));
+    let original = lab.with_partitions(3).read("clicks").concat();
+    let original = original.iter().find(|seen| (seen.partition, &*seen.offset.to_string()) == lies).unwrap();
+    let original: serde_json::Value = serde_json::from_slice(original.payload.as_ref().unwrap()).unwrap();
+    assert_eq!((&original["visitor"]["id"], letter.key()), (&"c2".into(), "c2"));
+    assert_eq!(letter.header("cohortd_source_topic"), lab.topic("clicks"));
+    // The cause of a change is the record of the source, too.
+    let change = lab.read("changes").concat().pop().unwrap();
+    let change = Output::CohortChange.to_json(change.payload.as_ref().unwrap()).unwrap();
+    assert_eq!(change["cause"]["topic"], lab.topic("clicks"));
+    daemon.stop();
+}
+
 /// Processor seconds so far of the threads of a process, by name without numbers.
 fn processor_seconds(daemon: &Daemon) -> BTreeMap<String, f64> {
     let mut seconds = BTreeMap::new();

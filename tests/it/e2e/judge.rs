@@ -80,8 +80,9 @@ pub(super) fn check_log(
         let case = Case { rules, config, events, advances, thresholds, parameters: parameters.clone(), until: None };
         let outcome = judge(&case).unwrap();
 
+        let log = Log { name: lab.topic("in"), gathered: gathered(input) };
         let published: Vec<Published> =
-            changes[partition].iter().map(|seen| Published::of(seen, lab, |offset| shown(place(offset)))).collect();
+            changes[partition].iter().map(|seen| Published::of(seen, &log, |offset| shown(place(offset)))).collect();
         for published in &published {
             assert!(ids.insert(published.event_id.clone()), "{} twice: {}", published.event_id, published.line);
         }
@@ -100,7 +101,7 @@ pub(super) fn check_log(
 
         found.risks += risks[partition].len();
         found.by_parameters += outcome.risks.iter().filter(|rated| rated.reason.as_str() == "MODEL_CHANGED").count();
-        let published = risks[partition].iter().map(|seen| rated(seen, &mut ids));
+        let published = risks[partition].iter().map(|seen| rated(seen, &log, &mut ids));
         let expected = outcome.risks.iter().map(|rated| (rated.customer.clone(), expected_risk(rated, &offsets)));
         compare(partition, &by_customer(expected), &by_customer(published), &case, &offsets);
 
@@ -156,7 +157,7 @@ fn parameters_applied(recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize
 }
 
 /// What a record of `risks` says, in one line that the expectation has as well, and whose it is.
-fn rated(seen: &Seen, ids: &mut BTreeSet<String>) -> (String, String) {
+fn rated(seen: &Seen, log: &Log, ids: &mut BTreeSet<String>) -> (String, String) {
     let change = Output::ChurnRiskChange.to_json(seen.payload.as_ref().unwrap()).expect("one ChurnRiskChange");
     let text = |field: &str| change[field].as_str().unwrap().to_owned();
     assert_eq!((seen.key(), seen.header("level")), (&*text("customer_id"), &*text("level")));
@@ -168,7 +169,7 @@ fn rated(seen: &Seen, ids: &mut BTreeSet<String>) -> (String, String) {
         (&text("previous_level"), &text("level")),
         change["occurred_at"].as_i64().unwrap(),
         &text("reason"),
-        &change["cause"]["offset"],
+        &log.cause(&change["cause"], seen),
         percent,
         next,
     );
@@ -199,6 +200,39 @@ fn risk_line(
     format!("{sequence} {from} to {to} at {at} reason {reason} cause {cause} risk {percent:.6} % next {next}")
 }
 
+/// The offset of each gathered record, by where it was gathered from.
+fn gathered(input: &[Seen]) -> BTreeMap<(String, i64, i64), i64> {
+    let from = |seen: &Seen| {
+        let number = |name: &str| seen.header(name).parse().unwrap();
+        let topic = seen.headers.get("cohortd_source_topic")?.clone();
+        Some((topic, number("cohortd_source_partition"), number("cohortd_source_offset")))
+    };
+    input.iter().filter_map(|seen| Some((from(seen)?, seen.offset))).collect()
+}
+
+/// A partition of the input, which may have been gathered.
+struct Log {
+    name: String,
+    gathered: BTreeMap<(String, i64, i64), i64>,
+}
+
+impl Log {
+    /// The offset of a cause in the log. A cause at which the change was decided lies where it was gathered from.
+    fn cause(&self, cause: &Value, seen: &Seen) -> Value {
+        if cause.is_null() {
+            return Value::Null;
+        }
+        let (topic, partition) = (cause["topic"].as_str().unwrap(), cause["partition"].as_i64().unwrap());
+        let offset = cause["offset"].as_i64().unwrap();
+        if topic == self.name {
+            assert_eq!(partition, i64::from(seen.partition));
+            assert!(self.gathered.is_empty() || seen.header("cohortd_position") != offset.to_string(), "{cause}");
+            return offset.into();
+        }
+        self.gathered[&(topic.to_owned(), partition, offset)].into()
+    }
+}
+
 /// What a record of `changes` says, in one line that the expectation has as well.
 struct Published {
     customer: String,
@@ -207,17 +241,13 @@ struct Published {
 }
 
 impl Published {
-    fn of(seen: &Seen, lab: &Lab, place: impl Fn(i64) -> usize) -> Self {
+    fn of(seen: &Seen, log: &Log, place: impl Fn(i64) -> usize) -> Self {
         let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).expect("one CohortChange");
         let text = |field: &str| change[field].as_str().unwrap().to_owned();
         let customer = text("customer_id");
         assert_eq!(seen.key(), customer);
         assert_eq!(seen.header("ce_id"), text("event_id"));
         assert_eq!(seen.header("cohort"), text("cohort"));
-        let cause = &change["cause"];
-        if !cause.is_null() {
-            assert_eq!((&cause["topic"], &cause["partition"]), (&lab.topic("in").into(), &seen.partition.into()));
-        }
         Self {
             event_id: text("event_id"),
             line: line(
@@ -226,7 +256,7 @@ impl Published {
                 &text("change"),
                 &change["occurred_at"],
                 &text("reason"),
-                &cause["offset"],
+                &log.cause(&change["cause"], seen),
                 &change["entered_at"],
                 &change["times_entered"],
                 place(seen.header("cohortd_position").parse().unwrap()),

@@ -1,6 +1,7 @@
 //! Sources: records of any shape become the right events, mistakes are named, and damage harms nobody.
 
 mod commands;
+mod files;
 mod mistakes;
 mod naive;
 mod page;

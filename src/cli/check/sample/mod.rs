@@ -5,13 +5,12 @@ mod incompatible_conditions;
 mod survey;
 mod touched;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::survey::Survey;
 use crate::app::rules_file::RulesFile;
 use crate::cli::format::counted;
-use crate::cli::history::{Budget, EventBuffer, Input, shard};
+use crate::cli::history::{Budget, EventBuffer, Files, Input, shard};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::cli::replay::Deciding;
@@ -43,7 +42,7 @@ impl Sample {
     ///
     /// # Errors
     /// A file that cannot be read to its end.
-    pub(super) fn read(settings: &Loaded, file: &RulesFile, files: &[PathBuf]) -> Result<Self, Stopped> {
+    pub(super) fn read(settings: &Loaded, file: &RulesFile, files: &Files) -> Result<Self, Stopped> {
         let rules = Arc::clone(&file.rules);
         let mut survey = Survey::default();
         let mut held = EventBuffer::within(Budget::of(settings.settings.memory));
