@@ -1,14 +1,11 @@
 //! The transactional producer: the records and offsets of one batch, atomically.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::brokers::Brokers;
@@ -17,10 +14,11 @@ use super::config::{self, Sizes};
 use super::consumer::Membership;
 use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure, Kind};
-use super::native::produce::Topics;
+use super::native::produce::{Messages, Topics, queue_together};
+use super::native::producing::ProducerClient;
 use super::native::{self, TransactionError};
 use super::record::Outgoing;
-use super::send::send;
+use super::send::{FULL_QUEUE_PAUSE, send};
 use crate::settings::Kafka;
 
 /// How often `drain` and `abort` check for failures and deadlines.
@@ -61,10 +59,11 @@ pub struct Producer {
     suspect: bool,
     /// Records of the open transaction so far.
     sent: Cell<usize>,
+    messages: RefCell<Messages>,
 }
 
 /// Shared with a thread that makes a call which may not return.
-type Client = Arc<Bounded<ThreadedProducer<DeliveryReports>>>;
+type Client = Arc<Bounded<ProducerClient>>;
 
 /// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +89,8 @@ impl Producer {
         let client = Some(create(&config, brokers)?);
         let (brokers, begun) = (brokers.clone(), Instant::now());
         let topics = Topics::default();
-        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
+        let (sent, messages) = (Cell::new(0), RefCell::default());
+        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects: 0, suspect: false, sent, messages })
     }
 
     /// The transaction timeout, counted from its first record.
@@ -116,7 +116,7 @@ impl Producer {
                 self.suspect = false;
                 Ok(())
             }
-            Err(error) => match self.classify(&error, &what) {
+            Err(error) => match self.failure_of(&error, &what) {
                 // There is no open transaction yet that could be aborted.
                 Failure::Retry(cause) | Failure::Abort(cause) => {
                     self.brokers.no_answer(&cause.text);
@@ -189,12 +189,12 @@ impl Producer {
     pub fn begin(&mut self) -> Result<(), Failure> {
         let what = "beginning a transaction";
         let client = self.client(what)?;
-        client.context().begin();
+        client.reports().begin();
         let outcome = client.begin_transaction();
         self.begun = Instant::now();
         self.sent.set(0);
         self.disconnects = self.disconnects();
-        outcome.map_err(|error| match self.classify(&error, what) {
+        outcome.map_err(|error| match self.failure_of(&error, what) {
             Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
             failure => failure,
         })
@@ -211,11 +211,37 @@ impl Producer {
         send(client.client(), &self.topics, record, number, || self.left()).map_err(Failure::Abort)
     }
 
-    /// The numbers, from 0 in the order sent, of the records of this transaction that a topic rejected because of their
-    /// size, or the size of their batch; as far as reported.
+    /// Queues records of one topic and partition, in their order, for less than one by one; their bytes are copied.
+    /// `numbers` has one for each, by which [`too_large`](Self::too_large) names it. They get the time of the call.
+    /// Immediate unless the queue is full: then it waits, until the transaction times out.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), with the number of the record. Records after it may be queued or not.
+    pub fn send_together(&self, records: &[Outgoing<'_>], numbers: &[usize]) -> Result<(), (usize, Failure)> {
+        let number_of = |position: usize| numbers.get(position).copied().unwrap_or_default();
+        let client = self.client("writing").map_err(|failure| (number_of(0), failure))?;
+        let mut queued = 0;
+        loop {
+            let (records, numbers) = (&records[queued..], &numbers[queued..]);
+            let messages = &mut self.messages.borrow_mut();
+            let Err((position, code)) = queue_together(client.client(), &self.topics, records, numbers, messages)
+            else {
+                return Ok(());
+            };
+            if code != Code::QueueFull || self.left().is_zero() {
+                let at = format!("writing to {}[{}]", records[position].topic, records[position].partition);
+                return Err((numbers[position], Failure::Abort(Cause::new(code, &at, ""))));
+            }
+            queued += position;
+            thread::sleep(FULL_QUEUE_PAUSE);
+        }
+    }
+
+    /// The numbers of the records of this transaction that a topic rejected because of their size, or the size of their
+    /// batch; as far as reported. Of those sent one by one, from 0 in the order sent.
     #[must_use]
     pub fn too_large(&self) -> Vec<usize> {
-        self.client.as_ref().map_or_else(Vec::new, |client| client.context().too_large())
+        self.client.as_ref().map_or_else(Vec::new, |client| client.reports().too_large())
     }
 
     /// Waits until each record of the transaction is acknowledged or rejected. False: the transaction times out first.
@@ -249,8 +275,11 @@ impl Producer {
     pub fn drain_some(&self) -> Result<bool, Failure> {
         let client = self.client("writing")?;
         let drained = native::flush(client.client(), STEP.min(self.left()));
-        if let Some(cause) = client.context().failure() {
+        if let Some(cause) = client.reports().failure() {
             return Err(self.first_failure(client, cause));
+        }
+        if drained {
+            self.brokers.answered();
         }
         if !drained && self.left().is_zero() {
             let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
@@ -266,26 +295,24 @@ impl Producer {
             return Failure::Abort(reported);
         }
         match client.begin_transaction() {
-            Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
-                // The transaction itself has not failed.
-                error if error.code == Code::State => Failure::Abort(reported),
-                error => self.failure_of(&error, "writing"),
-            },
-            _ => Failure::Abort(reported),
+            // The transaction itself has not failed.
+            Err(error) if error.code == Code::State => Failure::Abort(reported),
+            Err(error) => self.failure_of(&error, "writing"),
+            Ok(()) => Failure::Abort(reported),
         }
     }
 
     /// The first failure of a record of this transaction, as far as reported.
     #[must_use]
     pub fn failure(&self) -> Option<Cause> {
-        self.client.as_ref().and_then(|client| client.context().failure())
+        self.client.as_ref().and_then(|client| client.reports().failure())
     }
 
     /// The highest offset of a record of this transaction in a partition, of those sent with [`Report::Offset`](super::Report), without
     /// control records; complete after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
     #[must_use]
     pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.client.as_ref().and_then(|client| client.context().highest(topic, partition))
+        self.client.as_ref().and_then(|client| client.reports().highest(topic, partition))
     }
 
     /// Adds the next offsets to read to the transaction, each with metadata of at most 4096 bytes
@@ -335,7 +362,7 @@ impl Producer {
         let error = loop {
             let limit = self.timeout * 2 + RETURNS_WITHIN;
             let outcome = match self.client(what) {
-                Ok(client) => call_within(client, limit, |client| client.commit_transaction(Timeout::Never)),
+                Ok(client) => call_within(client, limit, |client| client.commit_transaction()),
                 Err(failure) => return Outcome::Indeterminate(failure.cause().clone()),
             };
             let error = match outcome {
@@ -344,7 +371,7 @@ impl Producer {
                 None => break Some(Failure::Resolve(stuck(what))),
             };
             // The end may have been sent: from here on only the same call may follow, never an abort.
-            match self.classify(&error, what) {
+            match self.failure_of(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout => thread::sleep(RETRY_PAUSE),
                 failure => break Some(failure),
             }
@@ -373,8 +400,8 @@ impl Producer {
         // record causes a fatal error.
         while started.elapsed() < self.timeout && !native::flush(client.client(), STEP) {}
         loop {
-            let Err(error) = client.abort_transaction(Timeout::After(STEP)) else { break };
-            match self.classify(&error, what) {
+            let Err(error) = client.abort_transaction(STEP) else { break };
+            match self.failure_of(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout * 2 => thread::sleep(RETRY_PAUSE),
                 Failure::Retry(cause) | Failure::Abort(cause) => return Err(Failure::Resolve(cause)),
                 failure => return Err(failure),
@@ -390,20 +417,12 @@ impl Producer {
     }
 
     fn disconnects(&self) -> u64 {
-        self.client.as_ref().map_or(0, |client| client.context().disconnects())
+        self.client.as_ref().map_or(0, |client| client.reports().disconnects())
     }
 
     /// The remaining time of the open transaction.
     fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.begun.elapsed())
-    }
-
-    fn classify(&self, error: &KafkaError, what: &str) -> Failure {
-        match error {
-            KafkaError::Transaction(error) => self.failure_of(&TransactionError::from(error), what),
-            // Only a commit flushes. The end was not sent; reading the outcome is right all the same.
-            other => Failure::Resolve(Cause::of(other, what)),
-        }
     }
 
     fn failure_of(&self, error: &TransactionError, what: &str) -> Failure {
@@ -431,8 +450,6 @@ fn stuck(what: &str) -> Cause {
 }
 
 fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Client, Failure> {
-    config
-        .create_with_context(DeliveryReports::new(brokers))
-        .map(|client| Arc::new(Bounded::new(client)))
-        .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
+    let client = ProducerClient::new(config, DeliveryReports::new(brokers)).map_err(Failure::Fatal)?;
+    Ok(Arc::new(Bounded::new(client)))
 }

@@ -6,7 +6,7 @@ use crate::kafka::{Cause, Failure, Kind, Membership, Outcome, Producer};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::oversized;
 use crate::lane::commit::resolve::{count, resolve};
-use crate::lane::commit::send::send_record;
+use crate::lane::commit::send;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
@@ -15,8 +15,8 @@ use crate::lane::output::record::Topic;
 use crate::member::transactions::{needs_operator, recreate_producer};
 use crate::metrics::{Stage, Transaction};
 
-/// After how many queued records the lane reports that it is alive.
-const REPORT_ALIVE_EVERY_RECORDS: usize = 4_096;
+/// Records that are handed to librdkafka together. In between the lane reports that it is alive.
+const TOGETHER: usize = 1_024;
 
 /// Sends the plan's records and offsets in one transaction.
 ///
@@ -35,8 +35,8 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
         return Ok(PublishOutcome::Aborted(AbortCause::Refused(reason)));
     }
     let begun = Moment::now();
-    let mut queued = 0;
-    let outcome = send_records(plan, tools, &mut queued);
+    let mut not_queued = None;
+    let outcome = send_records(plan, tools, &mut not_queued);
     let delivering = Moment::now();
     context.metrics.batch_duration(Stage::Send).observe((delivering - begun).as_secs_f64());
     let outcome = outcome.and_then(|()| await_delivery(tools));
@@ -52,7 +52,7 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     report_alive();
     let published = match outcome {
         Ok(()) => commit(plan, tools, delivered)?,
-        Err(Failure::Abort(cause)) => abort(plan, tools, queued, cause, begun.elapsed())?,
+        Err(Failure::Abort(cause)) => abort(plan, tools, not_queued, cause, begun.elapsed())?,
         // Nothing was committed, so a new producer under the same id aborts what is open. The outcome is asked for all
         // the same: it costs one request, and guessing could cost a duplicate.
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
@@ -74,15 +74,15 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     Ok(published)
 }
 
-/// Begins a transaction and hands the plan's records to librdkafka. `queued` counts those that it has accepted.
-fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, queued: &mut usize) -> Result<(), Failure> {
+/// Begins a transaction and hands the plan's records to librdkafka. `not_queued`: the place of one that it did not take.
+fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, not_queued: &mut Option<usize>) -> Result<(), Failure> {
     tools.producer.begin()?;
-    for record in &plan.records {
-        send_record(record, tools.producer, tools.context)?;
-        *queued += 1;
-        if queued.is_multiple_of(REPORT_ALIVE_EVERY_RECORDS) {
-            (tools.report_alive)();
-        }
+    for (records, first) in plan.records.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
+        send::send_records(records, first, tools.producer, tools.context).map_err(|(place, failure)| {
+            *not_queued = Some(place);
+            failure
+        })?;
+        (tools.report_alive)();
     }
     Ok(())
 }
@@ -127,18 +127,18 @@ fn commit(plan: &Plan, tools: &mut PublishTools<'_>, delivered: Vec<Option<i64>>
     }
 }
 
-/// Aborts the transaction, and finds out what the next try needs. `queued` records were accepted before it failed,
-/// `after` its beginning.
+/// Aborts the transaction, and finds out what the next try needs. `not_queued`: the place of a record that librdkafka did
+/// not take. It failed so long `after` its beginning.
 fn abort(
     plan: &Plan,
     tools: &mut PublishTools<'_>,
-    queued: usize,
+    not_queued: Option<usize>,
     cause: Cause,
     after: Duration,
 ) -> Result<PublishOutcome, LaneError> {
     let (context, report_alive) = (tools.context, tools.report_alive);
     // It was not even queued: it alone is too large.
-    let alone = (cause.kind == Kind::TooLarge && queued < plan.records.len()).then_some(queued);
+    let alone = not_queued.filter(|_| cause.kind == Kind::TooLarge);
     count_errors(context, plan);
     let aborted = tools.producer.abort();
     // Whatever came after the first failure of a record is only its consequence.
