@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::event::{Change, SkipReason};
 use crate::lane::output::record::OutputRecord;
 use crate::lane::output::rejection::DeadLettered;
-use crate::lane::output::texts::Texts;
+use crate::lane::output::texts::{ChangeTexts, Texts};
 use crate::lane::versions::rulebook::Version;
 use crate::rules::CohortIx;
 use crate::store::{Batch, Meta};
@@ -19,7 +19,8 @@ pub(in crate::lane) struct Plan {
     pub(in crate::lane) records: Vec<OutputRecord>,
     pub(in crate::lane) parts: Vec<Part>,
     /// Memory for the texts of one change.
-    pub(super) texts: Texts,
+    pub(super) change_texts: ChangeTexts,
+    pub(super) risk_texts: Texts,
     /// How many records `bytes` has counted, and their bytes: records are only added.
     counted: Cell<(usize, usize)>,
 }
