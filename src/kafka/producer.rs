@@ -57,6 +57,8 @@ pub struct Producer {
     begun: Instant,
     disconnects: u64,
     suspect: bool,
+    /// Begun, and neither committed nor aborted.
+    is_open: bool,
     /// Records of the open transaction so far.
     sent: Cell<usize>,
     messages: RefCell<Messages>,
@@ -90,7 +92,8 @@ impl Producer {
         let (brokers, begun) = (brokers.clone(), Instant::now());
         let topics = Topics::default();
         let (sent, messages) = (Cell::new(0), RefCell::default());
-        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects: 0, suspect: false, sent, messages })
+        let (disconnects, suspect, is_open) = (0, false, false);
+        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects, suspect, is_open, sent, messages })
     }
 
     /// The transaction timeout, counted from its first record.
@@ -139,6 +142,7 @@ impl Producer {
     }
 
     fn discard_client(&mut self) {
+        self.is_open = false;
         self.topics = Topics::default();
         self.client = None;
     }
@@ -182,11 +186,12 @@ impl Producer {
         self.suspect
     }
 
-    /// Begins a transaction. Local, immediate.
+    /// Begins a transaction. Local, immediate, unless one is open: that one is aborted first.
     ///
     /// # Errors
     /// `Resolve` or `Fatal`.
     pub fn begin(&mut self) -> Result<(), Failure> {
+        self.abort_open()?;
         let what = "beginning a transaction";
         let client = self.client(what)?;
         client.reports().begin();
@@ -194,6 +199,7 @@ impl Producer {
         self.begun = Instant::now();
         self.sent.set(0);
         self.disconnects = self.disconnects();
+        self.is_open = outcome.is_ok();
         outcome.map_err(|error| match self.failure_of(&error, what) {
             Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
             failure => failure,
@@ -357,6 +363,7 @@ impl Producer {
     /// Commits the transaction. Milliseconds after a [`drain`](Self::drain); at most about twice the transaction
     /// timeout, while the coordinator is away.
     pub fn commit(&mut self) -> Outcome {
+        self.is_open = false;
         let what = "committing";
         let started = Instant::now();
         let error = loop {
@@ -393,6 +400,14 @@ impl Producer {
     /// # Errors
     /// `Resolve`: [`recreate`](Self::recreate) and [`init`](Self::init) abort it as well. `Fatal`.
     pub fn abort(&mut self) -> Result<(), Failure> {
+        self.is_open = false;
+        let outcome = self.try_abort();
+        // What cannot be aborted now is by the next client.
+        self.suspect |= outcome.is_err();
+        outcome
+    }
+
+    fn try_abort(&mut self) -> Result<(), Failure> {
         let what = "aborting";
         let started = Instant::now();
         let client = self.client(what)?;
@@ -410,6 +425,20 @@ impl Producer {
         self.brokers.answered();
         self.suspect |= self.disconnects() != self.disconnects;
         Ok(())
+    }
+
+    /// Is a transaction open: begun, and neither committed nor aborted?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Aborts the transaction, if one is open: it was begun for what will not be committed.
+    ///
+    /// # Errors
+    /// As [`abort`](Self::abort).
+    pub fn abort_open(&mut self) -> Result<(), Failure> {
+        if self.is_open { self.abort() } else { Ok(()) }
     }
 
     fn client(&self, what: &str) -> Result<&Client, Failure> {

@@ -6,17 +6,19 @@ use crate::kafka::{Cause, Failure, Kind, Membership, Outcome, Producer};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::oversized;
 use crate::lane::commit::resolve::{count, resolve};
-use crate::lane::commit::send;
+use crate::lane::commit::send::send_records;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
+use crate::lane::output::ahead::{Ahead, NotSent};
 use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::{Part, Plan};
 use crate::lane::output::record::Topic;
 use crate::member::transactions::{needs_operator, recreate_producer};
 use crate::metrics::{Stage, Transaction};
 
-/// Records that are handed to librdkafka together. In between the lane reports that it is alive.
-const TOGETHER: usize = 1_024;
+/// One part in this many of the transaction's time may have passed before its plan is complete. Otherwise all of it is
+/// sent again in a new transaction.
+const AHEAD_FOR: u32 = 4;
 
 /// Sends the plan's records and offsets in one transaction.
 ///
@@ -26,7 +28,10 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     let (context, report_alive) = (tools.context, tools.report_alive);
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions belong to another member.
+    let ahead = plan.ahead.take();
     let Some(membership) = tools.consumer.membership() else {
+        // Nobody should wait for it meanwhile. If it cannot be aborted now, the next transaction does so.
+        tools.producer.abort_open().ok();
         return Ok(PublishOutcome::Aborted(AbortCause::Transient));
     };
     if tools.producer.needs_recreation()
@@ -34,11 +39,18 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     {
         return Ok(PublishOutcome::Aborted(AbortCause::Refused(reason)));
     }
-    let begun = Moment::now();
+    let ahead_for = tools.producer.transaction_timeout() / AHEAD_FOR;
+    let ahead = ahead.filter(|ahead| tools.producer.is_open() && ahead.begun.elapsed() < ahead_for);
+    let started = Moment::now();
+    let begun = ahead.as_ref().map_or(started, |ahead| ahead.begun);
+    let sent_ahead = ahead.as_ref().map_or(Duration::ZERO, |ahead| ahead.sending);
     let mut not_queued = None;
-    let outcome = send_records(plan, tools, &mut not_queued);
+    let outcome = send_rest(plan, ahead, tools).map_err(|NotSent { place, failure }| {
+        not_queued = place;
+        failure
+    });
     let delivering = Moment::now();
-    context.metrics.batch_duration(Stage::Send).observe((delivering - begun).as_secs_f64());
+    context.metrics.batch_duration(Stage::Send).observe((sent_ahead + (delivering - started)).as_secs_f64());
     let outcome = outcome.and_then(|()| await_delivery(tools));
     report_alive();
     let committing = Moment::now();
@@ -74,17 +86,17 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     Ok(published)
 }
 
-/// Begins a transaction and hands the plan's records to librdkafka. `not_queued`: the place of one that it did not take.
-fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, not_queued: &mut Option<usize>) -> Result<(), Failure> {
-    tools.producer.begin()?;
-    for (records, first) in plan.records.chunks(TOGETHER).zip((0..).step_by(TOGETHER)) {
-        send::send_records(records, first, tools.producer, tools.context).map_err(|(place, failure)| {
-            *not_queued = Some(place);
-            failure
-        })?;
-        (tools.report_alive)();
-    }
-    Ok(())
+/// Hands the plan's records to librdkafka, in a new transaction where none was begun ahead.
+fn send_rest(plan: &Plan, ahead: Option<Ahead>, tools: &mut PublishTools<'_>) -> Result<(), NotSent> {
+    let sent = match ahead {
+        Some(Ahead { failed: Some(failed), .. }) => return Err(failed),
+        Some(ahead) => ahead.sent,
+        None => {
+            tools.producer.begin()?;
+            0
+        }
+    };
+    send_records(&plan.records[sent..], sent, tools.producer, tools.context, tools.report_alive)
 }
 
 /// Waits until the brokers have acknowledged every record of the transaction.

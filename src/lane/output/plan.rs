@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{Change, SkipReason};
+use crate::lane::output::ahead::Ahead;
 use crate::lane::output::record::OutputRecord;
 use crate::lane::output::rejection::DeadLettered;
 use crate::lane::output::texts::{ChangeTexts, Texts};
@@ -21,6 +22,8 @@ pub(in crate::lane) struct Plan {
     /// Memory for the texts of one change.
     pub(super) change_texts: ChangeTexts,
     pub(super) risk_texts: Texts,
+    /// The first of the records are sent already, in a transaction that is open. Taken out by what changes them.
+    pub(in crate::lane) ahead: Cell<Option<Ahead>>,
     /// How many records `bytes` has counted, and their bytes: records are only added.
     counted: Cell<(usize, usize)>,
 }
@@ -51,6 +54,8 @@ impl Plan {
 impl Plan {
     /// Removes everything of one partition.
     pub(in crate::lane) fn remove_partition(&mut self, partition: i32) {
+        // What is sent of it must not be committed.
+        self.ahead.take();
         self.records.retain(|out| out.partition != partition);
         self.parts.retain(|part| part.partition != partition);
     }
