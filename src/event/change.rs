@@ -40,7 +40,7 @@ pub struct Cause<'a> {
 }
 
 /// One part of the rule that decided a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evidence<T = String> {
     /// The condition as written.
     pub condition: T,

@@ -13,6 +13,12 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// The same, one after another.
+const PAIRS_TEXT: &str = match str::from_utf8(PAIRS.as_flattened()) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
+
 /// A whole number in decimal digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Digits {
@@ -56,7 +62,16 @@ impl Digits {
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.as_bytes()).expect("a sign and digits are ASCII")
+        // Most numbers in texts are small: theirs need not be checked.
+        let digit = |byte: u8| usize::from(byte - b'0');
+        match *self.as_bytes() {
+            [ones] => &PAIRS_TEXT[2 * digit(ones) + 1..2 * digit(ones) + 2],
+            [tens, ones] if tens != b'-' => {
+                let pair = 10 * digit(tens) + digit(ones);
+                &PAIRS_TEXT[2 * pair..2 * pair + 2]
+            }
+            ref more => str::from_utf8(more).expect("a sign and digits are ASCII"),
+        }
     }
 }
 

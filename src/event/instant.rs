@@ -107,11 +107,16 @@ impl Instant {
 
 /// An instant as it is displayed, on the stack.
 #[derive(Debug, Clone, Copy)]
-pub struct IsoText([u8; ISO_LENGTH]);
-
-const ISO_LENGTH: usize = "2026-01-31T08:00:00.000Z".len();
+pub struct IsoText([u8; IsoText::LENGTH]);
 
 impl IsoText {
+    pub const LENGTH: usize = "2026-01-31T08:00:00.000Z".len();
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("digits and punctuation are ASCII")

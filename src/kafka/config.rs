@@ -217,7 +217,8 @@ fn writing(bytes: usize) -> (Options, Options) {
     let fixed = vec![
         ("enable.idempotence", "true".to_owned()),
         ("acks", "all".to_owned()),
-        ("delivery.report.only.error", "false".to_owned()),
+        // What was delivered is counted where the answer is read.
+        ("delivery.report.only.error", "true".to_owned()),
         ("queue.buffering.max.kbytes", (bytes / 1024).clamp(1024, 2_097_151).to_string()),
         // The limit is in bytes; the default of 100,000 records would be reached first when they are small.
         ("queue.buffering.max.messages", "1000000".to_owned()),

@@ -1,13 +1,12 @@
 //! Delivery reports of the records of the open transaction.
 
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::ProducerContext;
-use rdkafka::{ClientContext, Message};
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::{self, Brokers};
 use super::client::global_error;
@@ -29,61 +28,91 @@ impl Tag {
         self.number << 1 | usize::from(self.report == Report::Offset)
     }
 
-    fn read(opaque: usize) -> Self {
+    pub(super) fn read(opaque: usize) -> Self {
         Self { number: opaque >> 1, report: if opaque & 1 == 1 { Report::Offset } else { Report::Failure } }
     }
 }
 
-/// Collects delivery reports. They come on the producer's own thread, so the owner reads them after
+/// Collects what becomes of records. It comes on threads of the client, so the owner reads it after
 /// [`Producer::drain`](super::Producer::drain).
 pub(super) struct DeliveryReports {
     brokers: Brokers,
-    failed: AtomicBool,
+    has_failed: AtomicBool,
     disconnects: AtomicU64,
-    reports: Mutex<Reports>,
+    failures: Mutex<Failures>,
+    acknowledged: Arc<Acknowledged>,
 }
 
 #[derive(Default)]
-struct Reports {
-    first_failure: Option<Cause>,
+struct Failures {
+    first: Option<Cause>,
     /// Records that were too large, or were batched with one.
     too_large: Vec<usize>,
-    /// The highest offset, by topic and partition. A transaction touches few, and reports come in runs of one
-    /// partition: so a list, searched from the position of the last report.
-    highest: Vec<(String, i32, i64)>,
+}
+
+/// The highest offset that was acknowledged, by topic and partition.
+#[derive(Default)]
+pub(super) struct Acknowledged(Mutex<Highest>);
+
+/// A transaction touches few partitions, and answers come in runs of one: so a list, searched from the position of the
+/// last one.
+#[derive(Default)]
+struct Highest {
+    offsets: Vec<(CString, i32, i64)>,
     last: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Acknowledged {
+    pub(super) fn note(&self, topic: &CStr, partition: i32, offset: i64) {
+        let mut highest = lock(&self.0);
+        let Highest { offsets, last } = &mut *highest;
+        let is_same = |(name, number, _): &(CString, i32, i64)| *number == partition && name.as_c_str() == topic;
+        if !offsets.get(*last).is_some_and(is_same) {
+            *last = offsets.iter().position(is_same).unwrap_or(offsets.len());
+        }
+        match offsets.get_mut(*last) {
+            Some(found) => found.2 = found.2.max(offset),
+            None => offsets.push((topic.to_owned(), partition, offset)),
+        }
+    }
 }
 
 impl DeliveryReports {
     pub(super) fn new(brokers: &Brokers) -> Self {
         Self {
             brokers: brokers.clone(),
-            failed: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
             disconnects: AtomicU64::new(0),
-            reports: Mutex::default(),
+            failures: Mutex::default(),
+            acknowledged: Arc::default(),
         }
-    }
-
-    fn reports(&self) -> MutexGuard<'_, Reports> {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Clears the reports of the last transaction.
     pub(super) fn begin(&self) {
-        *self.reports() = Reports::default();
-        self.failed.store(false, Ordering::Release);
+        *lock(&self.failures) = Failures::default();
+        *lock(&self.acknowledged.0) = Highest::default();
+        self.has_failed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn acknowledged(&self) -> &Arc<Acknowledged> {
+        &self.acknowledged
     }
 
     pub(super) fn failure(&self) -> Option<Cause> {
-        match self.failed.load(Ordering::Acquire) {
-            true => self.reports().first_failure.clone(),
+        match self.has_failed.load(Ordering::Acquire) {
+            true => lock(&self.failures).first.clone(),
             false => None,
         }
     }
 
     /// The numbers of the records that were too large, or were batched with one.
     pub(super) fn too_large(&self) -> Vec<usize> {
-        self.reports().too_large.clone()
+        lock(&self.failures).too_large.clone()
     }
 
     /// The number of failed connections of this client.
@@ -92,73 +121,52 @@ impl DeliveryReports {
     }
 
     pub(super) fn highest(&self, topic: &str, partition: i32) -> Option<i64> {
-        let reports = self.reports();
-        reports.highest.iter().find(|(name, number, _)| *number == partition && name == topic).map(|found| found.2)
+        let highest = lock(&self.acknowledged.0);
+        let is_same =
+            |(name, number, _): &&(CString, i32, i64)| *number == partition && name.as_bytes() == topic.as_bytes();
+        highest.offsets.iter().find(is_same).map(|found| found.2)
     }
-}
 
-impl Reports {
-    fn delivered(&mut self, topic: &str, partition: i32, offset: i64) {
-        let is_same = |(name, number, _): &(String, i32, i64)| *number == partition && name == topic;
-        if !self.highest.get(self.last).is_some_and(is_same) {
-            self.last = self.highest.iter().position(is_same).unwrap_or(self.highest.len());
-        }
-        match self.highest.get_mut(self.last) {
-            Some(found) => found.2 = found.2.max(offset),
-            None => self.highest.push((topic.to_owned(), partition, offset)),
-        }
+    /// All records sent so far have been answered.
+    pub(super) fn answered(&self) {
+        self.brokers.answered();
     }
-}
 
-impl ClientContext for DeliveryReports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+    /// A record was not delivered.
+    pub(super) fn failed(&self, code: Code, topic: &str, partition: i32, tag: Tag) {
+        let cause = Cause::new(code, &format!("writing to {topic}[{partition}]"), "");
+        let mut failures = lock(&self.failures);
+        if cause.kind == Kind::TooLarge {
+            failures.too_large.push(tag.number);
+        }
+        failures.first.get_or_insert(cause);
+        drop(failures);
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn log(&self, level: i32, facility: &str, line: &str) {
         if brokers::is_disconnect(facility) {
             self.disconnects.fetch_add(1, Ordering::Release);
         }
-        self.brokers.log(level as i32, facility, line);
+        self.brokers.log(level, facility, line);
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        global_error(&self.brokers, &error, reason);
+    pub(super) fn error(&self, code: Code, reason: &str) {
+        global_error(&self.brokers, &KafkaError::Global(code), reason);
     }
 
-    fn stats_raw(&self, json: &[u8]) {
+    /// Takes librdkafka's statistics, as JSON.
+    pub(super) fn statistics(&self, json: &[u8]) {
         self.brokers.record_statistics(json);
     }
 }
 
-impl ProducerContext for DeliveryReports {
-    /// A [`Tag`].
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
-        let Tag { number, report } = Tag::read(tag);
-        match result {
-            Ok(message) => {
-                self.brokers.answered();
-                // A retry that turned out to be a duplicate is reported without an offset.
-                if report == Report::Offset && message.offset() >= 0 {
-                    self.reports().delivered(message.topic(), message.partition(), message.offset());
-                }
-            }
-            Err((error, message)) => {
-                let what = format!("writing to {}[{}]", message.topic(), message.partition());
-                let cause = Cause::of(error, &what);
-                let mut reports = self.reports();
-                if cause.kind == Kind::TooLarge {
-                    reports.too_large.push(number);
-                }
-                reports.first_failure.get_or_insert(cause);
-                drop(reports);
-                self.failed.store(true, Ordering::Release);
-            }
-        }
-    }
-}
+/// Nothing of it is used: events are served by [`ProducerClient`](super::native::producing::ProducerClient).
+impl ClientContext for DeliveryReports {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, Tag};
+    use super::{Acknowledged, Brokers, DeliveryReports, Report, Tag};
 
     #[test]
     fn a_tag_comes_back_as_it_went() {
@@ -168,5 +176,18 @@ mod tests {
                 assert_eq!(Tag::read(tag.opaque()), tag);
             }
         }
+    }
+
+    #[test]
+    fn the_highest_offset_of_each_partition_is_kept_until_the_next_transaction() {
+        let reports = DeliveryReports::new(&Brokers::default());
+        let acknowledged: &Acknowledged = reports.acknowledged();
+        for (topic, partition, offset) in [(c"a", 0, 5), (c"a", 1, 9), (c"b", 0, 1), (c"a", 0, 4), (c"a", 1, 10)] {
+            acknowledged.note(topic, partition, offset);
+        }
+        let highest = [("a", 0), ("a", 1), ("b", 0), ("b", 1)].map(|(topic, number)| reports.highest(topic, number));
+        assert_eq!(highest, [Some(5), Some(10), Some(1), None]);
+        reports.begin();
+        assert_eq!(reports.highest("a", 0), None);
     }
 }

@@ -15,13 +15,13 @@ use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::RDKafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::timestamp::Timestamp;
 
 pub(super) mod ask;
 pub(super) mod produce;
+pub(super) mod producing;
 
 pub(super) use rdkafka::client::Client;
 
@@ -359,14 +359,20 @@ pub(super) struct TransactionError {
     pub(super) abortable: bool,
 }
 
-impl From<&RDKafkaError> for TransactionError {
-    fn from(error: &RDKafkaError) -> Self {
-        Self {
-            code: error.code(),
-            text: error.string(),
-            retriable: error.is_retriable(),
-            abortable: error.txn_requires_abort(),
-        }
+/// # Safety
+/// `error` is null or an error that belongs to the caller; it is destroyed here.
+unsafe fn outcome(error: *mut rd::rd_kafka_error_t) -> Result<(), TransactionError> {
+    let Some(error) = NonNull::new(error).map(NonNull::as_ptr) else { return Ok(()) };
+    // SAFETY: by the contract of this function; everything is copied before it is destroyed.
+    unsafe {
+        let found = TransactionError {
+            code: rd::rd_kafka_error_code(error).into(),
+            text: text(rd::rd_kafka_error_string(error)),
+            retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+            abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        rd::rd_kafka_error_destroy(error);
+        Err(found)
     }
 }
 
@@ -379,17 +385,7 @@ pub(super) fn send_offsets<C: ClientContext>(
     // SAFETY: client, list and metadata are alive during the call; a returned error is read and destroyed here.
     unsafe {
         let error = rd::rd_kafka_send_offsets_to_transaction(client.native_ptr(), offsets.ptr(), group.0.as_ptr(), -1);
-        if error.is_null() {
-            return Ok(());
-        }
-        let found = TransactionError {
-            code: rd::rd_kafka_error_code(error).into(),
-            text: text(rd::rd_kafka_error_string(error)),
-            retriable: rd::rd_kafka_error_is_retriable(error) != 0,
-            abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
-        };
-        rd::rd_kafka_error_destroy(error);
-        Err(found)
+        outcome(error)
     }
 }
 

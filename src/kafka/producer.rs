@@ -1,14 +1,11 @@
 //! The transactional producer: the records and offsets of one batch, atomically.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::brokers::Brokers;
@@ -17,10 +14,11 @@ use super::config::{self, Sizes};
 use super::consumer::Membership;
 use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure, Kind};
-use super::native::produce::Topics;
+use super::native::produce::{Messages, Topics, queue_together};
+use super::native::producing::ProducerClient;
 use super::native::{self, TransactionError};
 use super::record::Outgoing;
-use super::send::send;
+use super::send::{FULL_QUEUE_PAUSE, send};
 use crate::settings::Kafka;
 
 /// How often `drain` and `abort` check for failures and deadlines.
@@ -59,12 +57,15 @@ pub struct Producer {
     begun: Instant,
     disconnects: u64,
     suspect: bool,
+    /// Begun, and neither committed nor aborted.
+    is_open: bool,
     /// Records of the open transaction so far.
     sent: Cell<usize>,
+    messages: RefCell<Messages>,
 }
 
 /// Shared with a thread that makes a call which may not return.
-type Client = Arc<Bounded<ThreadedProducer<DeliveryReports>>>;
+type Client = Arc<Bounded<ProducerClient>>;
 
 /// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,9 @@ impl Producer {
         let client = Some(create(&config, brokers)?);
         let (brokers, begun) = (brokers.clone(), Instant::now());
         let topics = Topics::default();
-        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
+        let (sent, messages) = (Cell::new(0), RefCell::default());
+        let (disconnects, suspect, is_open) = (0, false, false);
+        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects, suspect, is_open, sent, messages })
     }
 
     /// The transaction timeout, counted from its first record.
@@ -116,7 +119,7 @@ impl Producer {
                 self.suspect = false;
                 Ok(())
             }
-            Err(error) => match self.classify(&error, &what) {
+            Err(error) => match self.failure_of(&error, &what) {
                 // There is no open transaction yet that could be aborted.
                 Failure::Retry(cause) | Failure::Abort(cause) => {
                     self.brokers.no_answer(&cause.text);
@@ -139,6 +142,7 @@ impl Producer {
     }
 
     fn discard_client(&mut self) {
+        self.is_open = false;
         self.topics = Topics::default();
         self.client = None;
     }
@@ -182,19 +186,21 @@ impl Producer {
         self.suspect
     }
 
-    /// Begins a transaction. Local, immediate.
+    /// Begins a transaction. Local, immediate, unless one is open: that one is aborted first.
     ///
     /// # Errors
     /// `Resolve` or `Fatal`.
     pub fn begin(&mut self) -> Result<(), Failure> {
+        self.abort_open()?;
         let what = "beginning a transaction";
         let client = self.client(what)?;
-        client.context().begin();
+        client.reports().begin();
         let outcome = client.begin_transaction();
         self.begun = Instant::now();
         self.sent.set(0);
         self.disconnects = self.disconnects();
-        outcome.map_err(|error| match self.classify(&error, what) {
+        self.is_open = outcome.is_ok();
+        outcome.map_err(|error| match self.failure_of(&error, what) {
             Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
             failure => failure,
         })
@@ -211,11 +217,37 @@ impl Producer {
         send(client.client(), &self.topics, record, number, || self.left()).map_err(Failure::Abort)
     }
 
-    /// The numbers, from 0 in the order sent, of the records of this transaction that a topic rejected because of their
-    /// size, or the size of their batch; as far as reported.
+    /// Queues records of one topic and partition, in their order, for less than one by one; their bytes are copied.
+    /// `numbers` has one for each, by which [`too_large`](Self::too_large) names it. They get the time of the call.
+    /// Immediate unless the queue is full: then it waits, until the transaction times out.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), with the number of the record. Records after it may be queued or not.
+    pub fn send_together(&self, records: &[Outgoing<'_>], numbers: &[usize]) -> Result<(), (usize, Failure)> {
+        let number_of = |position: usize| numbers.get(position).copied().unwrap_or_default();
+        let client = self.client("writing").map_err(|failure| (number_of(0), failure))?;
+        let mut queued = 0;
+        loop {
+            let (records, numbers) = (&records[queued..], &numbers[queued..]);
+            let messages = &mut self.messages.borrow_mut();
+            let Err((position, code)) = queue_together(client.client(), &self.topics, records, numbers, messages)
+            else {
+                return Ok(());
+            };
+            if code != Code::QueueFull || self.left().is_zero() {
+                let at = format!("writing to {}[{}]", records[position].topic, records[position].partition);
+                return Err((numbers[position], Failure::Abort(Cause::new(code, &at, ""))));
+            }
+            queued += position;
+            thread::sleep(FULL_QUEUE_PAUSE);
+        }
+    }
+
+    /// The numbers of the records of this transaction that a topic rejected because of their size, or the size of their
+    /// batch; as far as reported. Of those sent one by one, from 0 in the order sent.
     #[must_use]
     pub fn too_large(&self) -> Vec<usize> {
-        self.client.as_ref().map_or_else(Vec::new, |client| client.context().too_large())
+        self.client.as_ref().map_or_else(Vec::new, |client| client.reports().too_large())
     }
 
     /// Waits until each record of the transaction is acknowledged or rejected. False: the transaction times out first.
@@ -249,8 +281,11 @@ impl Producer {
     pub fn drain_some(&self) -> Result<bool, Failure> {
         let client = self.client("writing")?;
         let drained = native::flush(client.client(), STEP.min(self.left()));
-        if let Some(cause) = client.context().failure() {
+        if let Some(cause) = client.reports().failure() {
             return Err(self.first_failure(client, cause));
+        }
+        if drained {
+            self.brokers.answered();
         }
         if !drained && self.left().is_zero() {
             let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
@@ -266,26 +301,24 @@ impl Producer {
             return Failure::Abort(reported);
         }
         match client.begin_transaction() {
-            Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
-                // The transaction itself has not failed.
-                error if error.code == Code::State => Failure::Abort(reported),
-                error => self.failure_of(&error, "writing"),
-            },
-            _ => Failure::Abort(reported),
+            // The transaction itself has not failed.
+            Err(error) if error.code == Code::State => Failure::Abort(reported),
+            Err(error) => self.failure_of(&error, "writing"),
+            Ok(()) => Failure::Abort(reported),
         }
     }
 
     /// The first failure of a record of this transaction, as far as reported.
     #[must_use]
     pub fn failure(&self) -> Option<Cause> {
-        self.client.as_ref().and_then(|client| client.context().failure())
+        self.client.as_ref().and_then(|client| client.reports().failure())
     }
 
     /// The highest offset of a record of this transaction in a partition, of those sent with [`Report::Offset`](super::Report), without
     /// control records; complete after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
     #[must_use]
     pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.client.as_ref().and_then(|client| client.context().highest(topic, partition))
+        self.client.as_ref().and_then(|client| client.reports().highest(topic, partition))
     }
 
     /// Adds the next offsets to read to the transaction, each with metadata of at most 4096 bytes
@@ -330,12 +363,13 @@ impl Producer {
     /// Commits the transaction. Milliseconds after a [`drain`](Self::drain); at most about twice the transaction
     /// timeout, while the coordinator is away.
     pub fn commit(&mut self) -> Outcome {
+        self.is_open = false;
         let what = "committing";
         let started = Instant::now();
         let error = loop {
             let limit = self.timeout * 2 + RETURNS_WITHIN;
             let outcome = match self.client(what) {
-                Ok(client) => call_within(client, limit, |client| client.commit_transaction(Timeout::Never)),
+                Ok(client) => call_within(client, limit, |client| client.commit_transaction()),
                 Err(failure) => return Outcome::Indeterminate(failure.cause().clone()),
             };
             let error = match outcome {
@@ -344,7 +378,7 @@ impl Producer {
                 None => break Some(Failure::Resolve(stuck(what))),
             };
             // The end may have been sent: from here on only the same call may follow, never an abort.
-            match self.classify(&error, what) {
+            match self.failure_of(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout => thread::sleep(RETRY_PAUSE),
                 failure => break Some(failure),
             }
@@ -366,6 +400,14 @@ impl Producer {
     /// # Errors
     /// `Resolve`: [`recreate`](Self::recreate) and [`init`](Self::init) abort it as well. `Fatal`.
     pub fn abort(&mut self) -> Result<(), Failure> {
+        self.is_open = false;
+        let outcome = self.try_abort();
+        // What cannot be aborted now is by the next client.
+        self.suspect |= outcome.is_err();
+        outcome
+    }
+
+    fn try_abort(&mut self) -> Result<(), Failure> {
         let what = "aborting";
         let started = Instant::now();
         let client = self.client(what)?;
@@ -373,8 +415,8 @@ impl Producer {
         // record causes a fatal error.
         while started.elapsed() < self.timeout && !native::flush(client.client(), STEP) {}
         loop {
-            let Err(error) = client.abort_transaction(Timeout::After(STEP)) else { break };
-            match self.classify(&error, what) {
+            let Err(error) = client.abort_transaction(STEP) else { break };
+            match self.failure_of(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout * 2 => thread::sleep(RETRY_PAUSE),
                 Failure::Retry(cause) | Failure::Abort(cause) => return Err(Failure::Resolve(cause)),
                 failure => return Err(failure),
@@ -385,25 +427,31 @@ impl Producer {
         Ok(())
     }
 
+    /// Is a transaction open: begun, and neither committed nor aborted?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Aborts the transaction, if one is open: it was begun for what will not be committed.
+    ///
+    /// # Errors
+    /// As [`abort`](Self::abort).
+    pub fn abort_open(&mut self) -> Result<(), Failure> {
+        if self.is_open { self.abort() } else { Ok(()) }
+    }
+
     fn client(&self, what: &str) -> Result<&Client, Failure> {
         self.client.as_ref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
     }
 
     fn disconnects(&self) -> u64 {
-        self.client.as_ref().map_or(0, |client| client.context().disconnects())
+        self.client.as_ref().map_or(0, |client| client.reports().disconnects())
     }
 
     /// The remaining time of the open transaction.
     fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.begun.elapsed())
-    }
-
-    fn classify(&self, error: &KafkaError, what: &str) -> Failure {
-        match error {
-            KafkaError::Transaction(error) => self.failure_of(&TransactionError::from(error), what),
-            // Only a commit flushes. The end was not sent; reading the outcome is right all the same.
-            other => Failure::Resolve(Cause::of(other, what)),
-        }
     }
 
     fn failure_of(&self, error: &TransactionError, what: &str) -> Failure {
@@ -431,8 +479,6 @@ fn stuck(what: &str) -> Cause {
 }
 
 fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Client, Failure> {
-    config
-        .create_with_context(DeliveryReports::new(brokers))
-        .map(|client| Arc::new(Bounded::new(client)))
-        .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
+    let client = ProducerClient::new(config, DeliveryReports::new(brokers)).map_err(Failure::Fatal)?;
+    Ok(Arc::new(Bounded::new(client)))
 }

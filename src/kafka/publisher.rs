@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::Brokers;
@@ -10,7 +9,8 @@ use super::client::Bounded;
 use super::config;
 use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure};
-use super::native::{self, produce::Topics};
+use super::native::produce::Topics;
+use super::native::{self, producing::ProducerClient};
 use super::record::Outgoing;
 use super::send::send;
 use crate::settings::Kafka;
@@ -22,7 +22,7 @@ const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(30);
 pub struct Publisher {
     /// Of the client, so declared before it.
     topics: Topics,
-    client: Bounded<ThreadedProducer<DeliveryReports>>,
+    client: Bounded<ProducerClient>,
 }
 
 impl Publisher {
@@ -31,9 +31,8 @@ impl Publisher {
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, queue_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
-        let client = config::plain(settings, queue_bytes)
-            .create_with_context(DeliveryReports::new(brokers))
-            .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))?;
+        let config = config::plain(settings, queue_bytes);
+        let client = ProducerClient::new(&config, DeliveryReports::new(brokers)).map_err(Failure::Fatal)?;
         Ok(Self { topics: Topics::default(), client: Bounded::new(client) })
     }
 
@@ -52,12 +51,15 @@ impl Publisher {
     /// is reached.
     pub fn flush(&self, limit: Duration) -> Result<(), Failure> {
         let flushed = native::flush(self.client.client(), limit);
-        if let Some(cause) = self.client.context().failure() {
-            self.client.context().begin();
+        if let Some(cause) = self.client.reports().failure() {
+            self.client.reports().begin();
             return Err(cause.passing());
         }
         match flushed {
-            true => Ok(()),
+            true => {
+                self.client.reports().answered();
+                Ok(())
+            }
             false => Err(Cause::new(Code::MessageTimedOut, "writing", "").passing()),
         }
     }

@@ -12,7 +12,7 @@ use super::native::produce::{Produced, Topics};
 use super::record::Outgoing;
 
 /// A full queue drains at the speed of the network: checking more often only costs CPU.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+pub(super) const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Copies the record into the queue; blocks while it is full, for at most `limit` as of then. `number` identifies the
 /// record in delivery reports.

@@ -33,7 +33,18 @@ impl Effect {
 
     /// Appends the same.
     pub fn write_sentence(&self, rules: &RuleSet, language: Language, out: &mut String) {
-        sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language, out);
+        self.write_sentence_with(rules, language, |_, part, out| part.write_value(language, out), out);
+    }
+
+    /// As [`write_sentence`](Self::write_sentence); `value` appends the value of a part, whose number it gets.
+    pub fn write_sentence_with(
+        &self,
+        rules: &RuleSet,
+        language: Language,
+        value: impl Fn(usize, &EvidencePart, &mut String),
+        out: &mut String,
+    ) {
+        sentence(rules.cohort(self.cohort), self.change, (&self.why, value), rules, language, out);
         if self.reason == ChangeReason::DefinitionChanged {
             out.push(' ');
             out.push_str(edited(language));
@@ -89,11 +100,11 @@ impl Factor {
     }
 }
 
-/// One sentence from the parts that decided.
+/// One sentence from the parts that decided, and what appends the value of each.
 fn sentence(
     cohort: &Cohort,
     change: Change,
-    parts: &[EvidencePart],
+    (parts, value): (&[EvidencePart], impl Fn(usize, &EvidencePart, &mut String)),
     rules: &RuleSet,
     language: Language,
     out: &mut String,
@@ -111,14 +122,14 @@ fn sentence(
             french::before_clauses(reasons)
         }
     };
-    for part in parts.iter().filter(|part| part.holds == wanted) {
+    for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.holds == wanted) {
         out.push_str(before);
         before = between(language);
         part.write_condition(rules, language, out);
         let without_value = out.len();
         out.push_str(" (");
         let value_begins = out.len();
-        part.write_value(language, out);
+        value(number, part, out);
         match out.len() == value_begins {
             true => out.truncate(without_value),
             false => out.push(')'),
@@ -213,7 +224,8 @@ mod tests {
         ];
         let of = |change, parts: &[EvidencePart], language| {
             let mut text = "…".to_owned();
-            sentence(rules.cohort(CohortIx(0)), change, parts, &rules, language, &mut text);
+            let value = |_: usize, part: &EvidencePart, out: &mut String| part.write_value(language, out);
+            sentence(rules.cohort(CohortIx(0)), change, (parts, value), &rules, language, &mut text);
             text
         };
         assert_eq!(

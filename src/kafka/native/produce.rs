@@ -1,7 +1,10 @@
 //! Handing records to librdkafka. rdkafka does the same, with a string for the topic and for the name of each header, and
 //! looks the topic up by its name under the client's lock, for every record.
+//!
+//! Records of one partition are handed over together, for which librdkafka takes its locks and reads its clocks once. That
+//! call takes no headers: they are added by an interceptor, while each record is queued ([`set_headers`]).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::ptr::{self, NonNull};
 
@@ -9,6 +12,7 @@ use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::super::delivery_reports::Tag;
 use super::super::record::{Headers, Outgoing};
 
 /// A topic of one client.
@@ -138,6 +142,98 @@ impl<'a> Produced<'a> {
         }
     }
 }
+
+thread_local! {
+    /// The records that this thread hands over now, if it does so together.
+    static TOGETHER: Cell<Option<NonNull<Together<'static>>>> = const { Cell::new(None) };
+}
+
+/// Records of one partition, handed over together.
+struct Together<'a> {
+    records: &'a [Outgoing<'a>],
+    /// The number of each.
+    numbers: &'a [usize],
+    /// The next one to be queued is at or after this position.
+    next: Cell<usize>,
+}
+
+/// Adds the headers of a message that is queued with others.
+///
+/// # Safety
+/// `message` is one of a producer that only the caller uses.
+pub(super) unsafe fn set_headers(message: *mut rd::rd_kafka_message_t) {
+    let Some(together) = TOGETHER.get() else { return };
+    // SAFETY: `queue_together` sets it for as long as the records are borrowed, on this thread.
+    let together = unsafe { together.as_ref() };
+    // SAFETY: by the contract of this function.
+    let number = Tag::read(unsafe { (*message)._private.addr() }).number;
+    let left = together.numbers.get(together.next.get()..).unwrap_or_default();
+    let Some(position) = left.iter().position(|known| *known == number) else { return };
+    let position = together.next.get() + position;
+    together.next.set(position + 1);
+    if let Some(headers) = HeaderList::of(together.records[position].headers) {
+        // SAFETY: the message has no headers yet, and takes these.
+        unsafe { rd::rd_kafka_message_set_headers(message, headers.0.as_ptr()) };
+        std::mem::forget(headers);
+    }
+}
+
+/// Queues records of one topic and partition, whose bytes are copied, with their numbers; immediate. Those after the first
+/// one that the full queue did not take are not queued either.
+///
+/// Returns the position and the error of the first record that was not queued.
+pub(in super::super) fn queue_together<C: ClientContext>(
+    client: &Client<C>,
+    topics: &Topics,
+    records: &[Outgoing<'_>],
+    numbers: &[usize],
+    messages: &mut Messages,
+) -> Result<(), (usize, Code)> {
+    let Some(first) = records.first() else { return Ok(()) };
+    let topic = topics.of(client, first.topic).map_err(|code| (0, code))?;
+    let bytes = |bytes: Option<&[u8]>| bytes.map_or((ptr::null_mut(), 0), |b| (b.as_ptr().cast_mut().cast(), b.len()));
+    messages.0.clear();
+    messages.0.extend(records.iter().zip(numbers).map(|(record, number)| {
+        let ((payload, len), (key, key_len)) = (bytes(record.payload), bytes(record.key));
+        let tag = Tag { number: *number, report: record.report }.opaque();
+        rd::rd_kafka_message_t {
+            err: rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: ptr::null_mut(),
+            partition: record.partition,
+            payload,
+            len,
+            key,
+            key_len,
+            offset: 0,
+            _private: ptr::without_provenance_mut(tag),
+        }
+    }));
+    let count = messages.0.len().try_into().expect("few records are handed over together");
+    let together = Together { records, numbers, next: Cell::new(0) };
+    TOGETHER.set(Some(NonNull::from(&together).cast()));
+    // SAFETY: client, topic and everything that the messages point to are alive during the call, which copies values and
+    // keys, and calls the interceptor on this thread.
+    unsafe {
+        let copied = rd::RD_KAFKA_MSG_F_COPY;
+        rd::rd_kafka_produce_batch(topic, first.partition, copied, messages.0.as_mut_ptr(), count);
+    }
+    TOGETHER.set(None);
+    let failed = messages.0.iter().position(|message| Code::from(message.err) != Code::NoError);
+    failed.map_or(Ok(()), |position| match Code::from(messages.0[position].err) {
+        // SAFETY: the client is alive; the text of the error is not asked for.
+        Code::Fatal => {
+            Err((position, unsafe { rd::rd_kafka_fatal_error(client.native_ptr(), ptr::null_mut(), 0) }.into()))
+        }
+        code => Err((position, code)),
+    })
+}
+
+/// Memory for [`queue_together`], used again. It is not read between two calls, so its pointers may dangle then.
+#[derive(Default)]
+pub(in super::super) struct Messages(Vec<rd::rd_kafka_message_t>);
+
+// SAFETY: the pointers in it are used during a call only.
+unsafe impl Send for Messages {}
 
 type Argument = rd::rd_kafka_vu_s__bindgen_ty_1;
 type Memory = rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1;

@@ -32,6 +32,9 @@ impl Lane {
             victims.insert(partition.number, partition.finish(&self.context, &share, &mut plan));
         }
         if plan.parts.is_empty() {
+            // What was sent of it belonged to partitions that failed. If it cannot be aborted now, the next transaction
+            // does so.
+            self.producer.abort_open().ok();
             return Ok(());
         }
         self.pending = Some(PendingBatch::new(plan, victims));

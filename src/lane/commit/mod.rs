@@ -1,8 +1,9 @@
 //! From a plan to a committed transaction, and from there to the databases.
 //!
-//! `finish` completes the plan -> `publish_pending` tries until it is committed or discarded -> `publish` sends it in one
-//! transaction -> `finish::committed` writes the databases.
+//! `ahead` sends what is decided so far -> `finish` completes the plan -> `publish_pending` tries until it is committed or
+//! discarded -> `publish` sends the rest, in one transaction -> `finish::committed` writes the databases.
 
+pub(in crate::lane) mod ahead;
 pub(in crate::lane) mod finish;
 mod outcome;
 mod oversized;

@@ -6,17 +6,19 @@ use crate::kafka::{Cause, Failure, Kind, Membership, Outcome, Producer};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::oversized;
 use crate::lane::commit::resolve::{count, resolve};
-use crate::lane::commit::send::send_record;
+use crate::lane::commit::send::send_records;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
+use crate::lane::output::ahead::{Ahead, NotSent};
 use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::{Part, Plan};
 use crate::lane::output::record::Topic;
 use crate::member::transactions::{needs_operator, recreate_producer};
 use crate::metrics::{Stage, Transaction};
 
-/// After how many queued records the lane reports that it is alive.
-const REPORT_ALIVE_EVERY_RECORDS: usize = 4_096;
+/// One part in this many of the transaction's time may have passed before its plan is complete. Otherwise all of it is
+/// sent again in a new transaction.
+const AHEAD_FOR: u32 = 4;
 
 /// Sends the plan's records and offsets in one transaction.
 ///
@@ -26,7 +28,10 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     let (context, report_alive) = (tools.context, tools.report_alive);
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions belong to another member.
+    let ahead = plan.ahead.take();
     let Some(membership) = tools.consumer.membership() else {
+        // Nobody should wait for it meanwhile. If it cannot be aborted now, the next transaction does so.
+        tools.producer.abort_open().ok();
         return Ok(PublishOutcome::Aborted(AbortCause::Transient));
     };
     if tools.producer.needs_recreation()
@@ -34,11 +39,18 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     {
         return Ok(PublishOutcome::Aborted(AbortCause::Refused(reason)));
     }
-    let begun = Moment::now();
-    let mut queued = 0;
-    let outcome = send_records(plan, tools, &mut queued);
+    let ahead_for = tools.producer.transaction_timeout() / AHEAD_FOR;
+    let ahead = ahead.filter(|ahead| tools.producer.is_open() && ahead.begun.elapsed() < ahead_for);
+    let started = Moment::now();
+    let begun = ahead.as_ref().map_or(started, |ahead| ahead.begun);
+    let sent_ahead = ahead.as_ref().map_or(Duration::ZERO, |ahead| ahead.sending);
+    let mut not_queued = None;
+    let outcome = send_rest(plan, ahead, tools).map_err(|NotSent { place, failure }| {
+        not_queued = place;
+        failure
+    });
     let delivering = Moment::now();
-    context.metrics.batch_duration(Stage::Send).observe((delivering - begun).as_secs_f64());
+    context.metrics.batch_duration(Stage::Send).observe((sent_ahead + (delivering - started)).as_secs_f64());
     let outcome = outcome.and_then(|()| await_delivery(tools));
     report_alive();
     let committing = Moment::now();
@@ -52,7 +64,7 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     report_alive();
     let published = match outcome {
         Ok(()) => commit(plan, tools, delivered)?,
-        Err(Failure::Abort(cause)) => abort(plan, tools, queued, cause, begun.elapsed())?,
+        Err(Failure::Abort(cause)) => abort(plan, tools, not_queued, cause, begun.elapsed())?,
         // Nothing was committed, so a new producer under the same id aborts what is open. The outcome is asked for all
         // the same: it costs one request, and guessing could cost a duplicate.
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
@@ -74,17 +86,17 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     Ok(published)
 }
 
-/// Begins a transaction and hands the plan's records to librdkafka. `queued` counts those that it has accepted.
-fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, queued: &mut usize) -> Result<(), Failure> {
-    tools.producer.begin()?;
-    for record in &plan.records {
-        send_record(record, tools.producer, tools.context)?;
-        *queued += 1;
-        if queued.is_multiple_of(REPORT_ALIVE_EVERY_RECORDS) {
-            (tools.report_alive)();
+/// Hands the plan's records to librdkafka, in a new transaction where none was begun ahead.
+fn send_rest(plan: &Plan, ahead: Option<Ahead>, tools: &mut PublishTools<'_>) -> Result<(), NotSent> {
+    let sent = match ahead {
+        Some(Ahead { failed: Some(failed), .. }) => return Err(failed),
+        Some(ahead) => ahead.sent,
+        None => {
+            tools.producer.begin()?;
+            0
         }
-    }
-    Ok(())
+    };
+    send_records(&plan.records[sent..], sent, tools.producer, tools.context, tools.report_alive)
 }
 
 /// Waits until the brokers have acknowledged every record of the transaction.
@@ -127,18 +139,18 @@ fn commit(plan: &Plan, tools: &mut PublishTools<'_>, delivered: Vec<Option<i64>>
     }
 }
 
-/// Aborts the transaction, and finds out what the next try needs. `queued` records were accepted before it failed,
-/// `after` its beginning.
+/// Aborts the transaction, and finds out what the next try needs. `not_queued`: the place of a record that librdkafka did
+/// not take. It failed so long `after` its beginning.
 fn abort(
     plan: &Plan,
     tools: &mut PublishTools<'_>,
-    queued: usize,
+    not_queued: Option<usize>,
     cause: Cause,
     after: Duration,
 ) -> Result<PublishOutcome, LaneError> {
     let (context, report_alive) = (tools.context, tools.report_alive);
     // It was not even queued: it alone is too large.
-    let alone = (cause.kind == Kind::TooLarge && queued < plan.records.len()).then_some(queued);
+    let alone = not_queued.filter(|_| cause.kind == Kind::TooLarge);
     count_errors(context, plan);
     let aborted = tools.producer.abort();
     // Whatever came after the first failure of a record is only its consequence.

@@ -4,7 +4,7 @@
 //! every change is encoded once, in `fragments`.
 
 use crate::codec::Encoder;
-use crate::engine::{Effect, Factor, Language, RiskEffect, level_name};
+use crate::engine::{Claim, Effect, EvidencePart, Factor, Language, RiskEffect, level_name};
 use crate::event::{
     Change, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue, Evidence, Localized,
     RiskFactor, RiskStanding, Span,
@@ -14,13 +14,16 @@ use crate::lane::output::fragments::{Fragments, Kind};
 use crate::lane::output::origin::Origin;
 use crate::lane::output::plan::Plan;
 use crate::lane::output::record::{OutputRecord, Topic};
-use crate::lane::output::texts::Texts;
+use crate::lane::output::texts::{ChangeTexts, Texts};
 use crate::rules::RuleSet;
 
 /// Room for a change with its key and headers, so that its buffer hardly ever grows.
 const CHANGE_BYTES: usize = 1_280;
 /// The same for a row of the membership table.
 const ROW_BYTES: usize = 256;
+
+/// Parts of a rule whose evidence needs no allocation. Few rules have more.
+const PARTS: usize = 8;
 
 fn value(clv: f64, rules: &RuleSet) -> CustomerValue<'_> {
     CustomerValue { clv, currency: rules.churn.as_ref().and_then(|churn| churn.currency.as_deref()) }
@@ -68,8 +71,18 @@ impl RecordEncoder {
     ) {
         let cohort = rules.cohort(effect.cohort);
         let id = ChangeId::of(customer, &cohort.name, effect.change.symbol(), effect.at);
-        let sentences = write_texts(rules, effect, &mut plan.texts);
-        let why: Vec<Evidence<&str>> = evidence(effect, &plan.texts).collect();
+        write_texts(rules, effect, &mut plan.change_texts);
+        let ChangeTexts { parts, sentences } = &plan.change_texts;
+        let (mut few, many): ([Evidence<&str>; PARTS], Vec<Evidence<&str>>);
+        let count = effect.why.len();
+        let why = if count <= PARTS {
+            few = [Evidence { condition: "", value: "", holds: false }; PARTS];
+            few.iter_mut().zip(evidence(effect, parts)).for_each(|(place, part)| *place = part);
+            &few[..count]
+        } else {
+            many = evidence(effect, parts).collect();
+            &many
+        };
         let change = CohortChange {
             event_id: id.as_str(),
             customer_id: customer,
@@ -78,8 +91,8 @@ impl RecordEncoder {
             occurred_at: effect.at,
             reason: effect.reason,
             automation: automation.is_allowed(),
-            why: &why,
-            why_text: Localized { en: plan.texts.get(sentences.en), fr: plan.texts.get(sentences.fr) },
+            why,
+            why_text: Localized { en: &sentences.en, fr: &sentences.fr },
             cause: effect.cause.as_ref().map(|cause| place.cause(cause)),
             entered_at: effect.entered_at,
             times_entered: effect.times_entered,
@@ -152,7 +165,7 @@ impl RecordEncoder {
         let Some(churn) = rules.churn.as_ref() else { return };
         let level = level_name(rules, effect.level);
         let id = ChangeId::of(customer, "churn risk", level, effect.at);
-        let texts = &mut plan.texts;
+        let texts = &mut plan.risk_texts;
         texts.clear();
         let sentences = Localized {
             en: texts.add(|out| effect.write_sentence(rules, Language::English, out)),
@@ -163,7 +176,7 @@ impl RecordEncoder {
             (en, texts.add(|out| factor.write_text(rules, Language::French, out)), factor.points)
         };
         let factors: Vec<(usize, usize, i64)> = effect.factors.iter().map(&mut write).collect();
-        let text = |number: usize| plan.texts.get(number);
+        let text = |number: usize| plan.risk_texts.get(number);
         let factor = |(en, fr, points)| RiskFactor { text: Localized { en: text(en), fr: text(fr) }, points };
         let factors: Vec<RiskFactor<'_>> = factors.into_iter().map(factor).collect();
         let change = ChurnRiskChange {
@@ -217,24 +230,37 @@ impl RecordEncoder {
     }
 }
 
-/// Writes the texts of a change: of each part of the rule the condition and its value, then a sentence in each language.
-/// Returns the numbers of the sentences.
-fn write_texts(rules: &RuleSet, effect: &Effect, texts: &mut Texts) -> Localized<usize> {
-    texts.clear();
+/// Writes the texts of a change: of each part of the rule the condition, unless it is a text of the rules, and its value,
+/// and a sentence in each language.
+fn write_texts(rules: &RuleSet, effect: &Effect, texts: &mut ChangeTexts) {
+    let ChangeTexts { parts, sentences } = texts;
+    parts.clear();
     for part in &effect.why {
-        texts.add(|out| part.write_condition(rules, Language::English, out));
-        texts.add(|out| part.write_value(Language::English, out));
+        parts.add(|out| match quoted(part) {
+            Some(_) => {}
+            None => part.write_condition(rules, Language::English, out),
+        });
+        parts.add(|out| part.write_value(Language::English, out));
     }
-    Localized {
-        en: texts.add(|out| effect.write_sentence(rules, Language::English, out)),
-        fr: texts.add(|out| effect.write_sentence(rules, Language::French, out)),
+    sentences.en.clear();
+    sentences.fr.clear();
+    let written = |number: usize, _: &EvidencePart, out: &mut String| out.push_str(parts.get(2 * number + 1));
+    effect.write_sentence_with(rules, Language::English, written, &mut sentences.en);
+    effect.write_sentence(rules, Language::French, &mut sentences.fr);
+}
+
+/// A condition that is quoted from the rules as it is.
+fn quoted(part: &EvidencePart) -> Option<&str> {
+    match &part.claim {
+        Claim::Condition { words, negated: false, .. } => Some(words),
+        Claim::Condition { .. } | Claim::AtMost(_) | Claim::Excluded { .. } => None,
     }
 }
 
 /// The parts of the rule that decided, in English: as [`write_texts`] numbers them.
 fn evidence<'a>(effect: &'a Effect, texts: &'a Texts) -> impl Iterator<Item = Evidence<&'a str>> {
     effect.why.iter().enumerate().map(|(number, part)| Evidence {
-        condition: texts.get(2 * number),
+        condition: quoted(part).unwrap_or_else(|| texts.get(2 * number)),
         value: texts.get(2 * number + 1),
         holds: part.holds,
     })

@@ -4,7 +4,7 @@
 //! Their order is part of the record, so what is the same in every change stands in three fragments, with the id of the
 //! change between the first two and its time after the second.
 
-use crate::event::{Digits, Instant};
+use crate::event::{Digits, Instant, IsoText};
 use crate::kafka::{push_header, push_header_name};
 use crate::lane::output::change_id::ChangeId;
 use crate::lane::output::origin::Origin;
@@ -36,6 +36,8 @@ pub(super) struct Fragments {
     specversion: Vec<u8>,
     /// From the id to the time, by kind.
     kinds: [Vec<u8>; Kind::ALL.len()],
+    /// The name of the time, where it is as long as usual.
+    time: Vec<u8>,
     /// After the time.
     content_type: Vec<u8>,
 }
@@ -43,9 +45,10 @@ pub(super) struct Fragments {
 impl Fragments {
     /// `source` is the header `ce_source`.
     pub(super) fn new(source: &str) -> Self {
-        let (mut specversion, mut content_type) = (Vec::new(), Vec::new());
+        let (mut specversion, mut time, mut content_type) = (Vec::new(), Vec::new(), Vec::new());
         push_header(&mut specversion, b"ce_specversion", b"1.0");
         push_header_name(&mut specversion, b"ce_id", ChangeId::LENGTH);
+        push_header_name(&mut time, b"ce_time", IsoText::LENGTH);
         push_header(&mut content_type, b"content-type", b"application/avro");
         let of_kind = |kind: Kind| {
             let mut headers = Vec::new();
@@ -53,7 +56,7 @@ impl Fragments {
             push_header(&mut headers, b"ce_source", source.as_bytes());
             headers
         };
-        Self { specversion, kinds: Kind::ALL.map(of_kind), content_type }
+        Self { specversion, kinds: Kind::ALL.map(of_kind), time, content_type }
     }
 
     /// Appends the headers of a change. `subject` is the one that names the cohort or the level.
@@ -67,10 +70,13 @@ impl Fragments {
         headers: &mut Vec<u8>,
     ) {
         headers.extend_from_slice(&self.specversion);
-        headers.extend_from_slice(id.as_str().as_bytes());
+        headers.extend_from_slice(id.as_bytes());
         headers.extend_from_slice(&self.kinds[kind as usize]);
         match at.iso() {
-            Some(time) => push_header(headers, b"ce_time", time.as_str().as_bytes()),
+            Some(time) => {
+                headers.extend_from_slice(&self.time);
+                headers.extend_from_slice(time.as_bytes());
+            }
             None => push_header(headers, b"ce_time", at.to_string().as_bytes()),
         }
         headers.extend_from_slice(&self.content_type);

@@ -1,5 +1,6 @@
 //! What a batch is to write: the plan with its records, dead letters, and limits of size.
 
+pub(in crate::lane) mod ahead;
 mod change_id;
 pub(in crate::lane) mod changes;
 pub(in crate::lane) mod dead_letter;

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{Change, SkipReason};
+use crate::lane::output::ahead::Ahead;
 use crate::lane::output::record::OutputRecord;
 use crate::lane::output::rejection::DeadLettered;
-use crate::lane::output::texts::Texts;
+use crate::lane::output::texts::{ChangeTexts, Texts};
 use crate::lane::versions::rulebook::Version;
 use crate::rules::CohortIx;
 use crate::store::{Batch, Meta};
@@ -19,7 +20,10 @@ pub(in crate::lane) struct Plan {
     pub(in crate::lane) records: Vec<OutputRecord>,
     pub(in crate::lane) parts: Vec<Part>,
     /// Memory for the texts of one change.
-    pub(super) texts: Texts,
+    pub(super) change_texts: ChangeTexts,
+    pub(super) risk_texts: Texts,
+    /// The first of the records are sent already, in a transaction that is open. Taken out by what changes them.
+    pub(in crate::lane) ahead: Cell<Option<Ahead>>,
     /// How many records `bytes` has counted, and their bytes: records are only added.
     counted: Cell<(usize, usize)>,
 }
@@ -50,6 +54,8 @@ impl Plan {
 impl Plan {
     /// Removes everything of one partition.
     pub(in crate::lane) fn remove_partition(&mut self, partition: i32) {
+        // What is sent of it must not be committed.
+        self.ahead.take();
         self.records.retain(|out| out.partition != partition);
         self.parts.retain(|part| part.partition != partition);
     }

@@ -5,7 +5,7 @@ use crate::settings::Topics;
 use crate::store::layout::changelog;
 
 /// Where a record goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::lane) enum Topic {
     Changes,
     Members,

@@ -1,10 +1,21 @@
 //! Texts of one change, in memory that is used again.
 
+use crate::event::Localized;
+
 /// Texts one after another in one buffer, by their number.
 #[derive(Debug, Default)]
 pub(in crate::lane) struct Texts {
     buffer: String,
     ends: Vec<usize>,
+}
+
+/// Those of a change of a cohort.
+#[derive(Debug, Default)]
+pub(in crate::lane) struct ChangeTexts {
+    /// Of each part of the rule the condition, where it is not a text of the rules, and the value, in English.
+    pub(super) parts: Texts,
+    /// In English and French.
+    pub(super) sentences: Localized<String>,
 }
 
 impl Texts {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cohortd::kafka::{Headers, Outcome, Outgoing, Polled, Publisher, Watermarks, push_header};
+use cohortd::kafka::{Headers, Outcome, Outgoing, Polled, Producer, Publisher, Sizes, Watermarks, push_header};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -46,6 +46,51 @@ fn a_record_comes_as_it_was_written() {
         _ => None,
     });
     assert_eq!((end, lab.end()), (3, 3));
+}
+
+#[test]
+fn records_sent_together_come_as_they_were_written_and_in_their_order() {
+    const MANY: usize = 3_000;
+    let Some(lab) = Lab::new("together", 2) else { return };
+    // A queue that does not take all of them at once.
+    let mut producer = Producer::new(&lab.settings("host-0", &[]), MIB, Sizes::of_records(MIB), &lab.brokers).unwrap();
+    producer.init(LONG).unwrap();
+    let text = |number: usize| format!("{number:0600}");
+    let payloads: Vec<String> = (0..MANY).map(text).collect();
+    let headers: Vec<Vec<u8>> = (0..MANY)
+        .map(|number| {
+            let mut headers = Vec::new();
+            (0..number % 3).for_each(|index| push_header(&mut headers, b"h", format!("{number}.{index}").as_bytes()));
+            headers
+        })
+        .collect();
+    let record = |number: usize| Outgoing {
+        partition: 1,
+        key: (number % 5 > 0).then_some(b"key".as_slice()),
+        payload: (number % 7 > 0).then_some(payloads[number].as_bytes()),
+        headers: Headers::read(&headers[number]),
+        ..lab.record("")
+    };
+    let records: Vec<Outgoing<'_>> = (0..MANY).map(record).collect();
+    let numbers: Vec<usize> = (0..MANY).map(|number| 10 * number).collect();
+    producer.begin().unwrap();
+    producer.send_together(&records, &numbers).unwrap();
+    producer.drain().unwrap();
+    assert_eq!(producer.delivered(&lab.name, 1), Some(2_999));
+    assert_eq!(producer.commit(), Outcome::Committed);
+
+    let consumer = lab.consumer("host-0");
+    join_reading(&consumer);
+    for (number, sent) in records.iter().enumerate() {
+        poll_until(&consumer, |polled| {
+            let Polled::Record(record) = polled else { return None };
+            assert_eq!((record.partition(), record.offset()), (1, i64::try_from(number).unwrap()));
+            assert_eq!((record.key(), record.payload()), (sent.key, sent.payload));
+            let headers: Vec<_> = record.headers().map(|(name, value)| (name, value.unwrap_or_default())).collect();
+            assert_eq!(headers, sent.headers.iter().collect::<Vec<_>>());
+            Some(())
+        });
+    }
 }
 
 #[test]

@@ -24,6 +24,23 @@ fn committed_records_are_visible_aborted_and_open_ones_are_not() {
 }
 
 #[test]
+fn a_transaction_that_is_begun_while_another_is_open_ends_that_one_without_a_trace() {
+    let Some(lab) = Lab::new("anew", 1) else { return };
+    let mut producer = lab.producer("host-0");
+    lab.open_transaction(&mut producer, &["given up"]);
+    lab.committed_transaction(&mut producer, &["after"]);
+    assert!(!producer.is_open());
+    producer.begin().unwrap();
+    producer.send(&lab.record("given up before it is acknowledged")).unwrap();
+    lab.committed_transaction(&mut producer, &["again"]);
+    producer.begin().unwrap();
+    assert!(producer.is_open());
+    producer.abort_open().unwrap();
+    assert!(!producer.is_open());
+    assert_eq!(lab.visible(), ["after", "again"]);
+}
+
+#[test]
 fn the_highest_delivered_offset_is_known_for_each_partition() {
     let Some(lab) = Lab::new("delivered", 2) else { return };
     let mut producer = lab.producer("host-0");
@@ -166,6 +183,8 @@ fn what_cannot_be_written_says_why() {
     let large = "x".repeat(2 * super::MIB);
     let refused = producer.send(&lab.record(&large));
     assert!(matches!(&refused, Err(Failure::Abort(cause)) if cause.kind == Kind::TooLarge), "{refused:?}");
+    let together = producer.send_together(&[lab.record("x"), lab.record(&large)], &[7, 8]);
+    assert!(matches!(&together, Err((8, Failure::Abort(cause))) if cause.kind == Kind::TooLarge), "{together:?}");
     producer.send(&Outgoing { topic: "no-such-topic", ..lab.record("x") }).unwrap();
     let refused = producer.drain();
     assert!(matches!(&refused, Err(Failure::Abort(cause)) if cause.kind == Kind::UnknownTopic), "{refused:?}");

@@ -1,0 +1,43 @@
+//! Sending the records of a plan while the rest of it is decided.
+//!
+//! They go into a transaction that is begun before the plan is complete. It is committed with the plan or not at all: what
+//! changes or drops the plan drops its [`Ahead`], and a transaction that is begun while another one is open aborts that
+//! one first ([`Producer::begin`]). Offsets are sent, and the membership is checked, only once the plan is complete.
+
+use std::time::{Duration, Instant as Moment};
+
+use crate::kafka::Producer;
+use crate::lane::commit::send::{TOGETHER, send_records};
+use crate::lane::context::Context;
+use crate::lane::output::ahead::Ahead;
+use crate::lane::output::plan::Plan;
+
+/// Sends the records that were added to a plan, if they are many. What fails is handled once the plan is complete.
+///
+/// Returns how long it took.
+pub(in crate::lane) fn send_ahead(plan: &Plan, producer: &mut Producer, context: &Context) -> Duration {
+    let ahead = plan.ahead.take();
+    let sent = ahead.as_ref().map_or(0, |ahead| ahead.sent);
+    let is_worth_it = plan.records.len() - sent >= TOGETHER;
+    if !is_worth_it || ahead.as_ref().is_some_and(|ahead| ahead.failed.is_some()) {
+        plan.ahead.set(ahead);
+        return Duration::ZERO;
+    }
+    let started = Moment::now();
+    if let Some(mut ahead) = ahead.or_else(|| begin(producer, started)) {
+        ahead.failed = send_records(&plan.records[sent..], sent, producer, context, &|| ()).err();
+        ahead.sent = plan.records.len();
+        ahead.sending += started.elapsed();
+        plan.ahead.set(Some(ahead));
+    }
+    started.elapsed()
+}
+
+/// `None`: no transaction can be begun now. It is tried again, and the reason handled, once the plan is complete.
+fn begin(producer: &mut Producer, now: Moment) -> Option<Ahead> {
+    if producer.needs_recreation() {
+        return None;
+    }
+    producer.begin().ok()?;
+    Some(Ahead { sent: 0, begun: now, sending: Duration::ZERO, failed: None })
+}
