@@ -14,7 +14,6 @@ use crate::gather::{Gatherer, SourceTopic, SourceTopics, Sources, Start, kafka_o
 use crate::kafka::{Admin, Brokers, EndOffsets, GroupState, Watermarks, request_rebalance};
 use crate::lane::LaneError;
 use crate::marks::{Marks, follow};
-use crate::member::error::MemberError;
 use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
@@ -88,12 +87,12 @@ impl Gathering {
 
     /// Starts the gathering threads of this process.
     pub(super) fn start(&self, loaded: &Loaded) -> Result<Vec<JoinHandle<Result<(), LaneError>>>, Failure> {
-        let schemas = schemas::kept::<WriterSchema>(loaded)?;
+        let loaded = Arc::new(loaded.clone());
         let mut threads = Vec::new();
         for number in 0..self.settings.gather.lanes {
-            let (own, schemas) = (self.clone(), schemas.clone());
+            let (own, loaded) = (self.clone(), Arc::clone(&loaded));
             let thread = std::thread::Builder::new().name(format!("gather-{number}")).spawn(move || {
-                let outcome = own.run(number, &schemas).map_err(LaneError::from);
+                let outcome = own.run(number, &loaded);
                 if let Err(error) = &outcome {
                     tracing::error!(reason = %error, "A gathering thread stops, and the process with it.");
                 }
@@ -106,7 +105,8 @@ impl Gathering {
     }
 
     /// Gathers by one version of the sources after the other.
-    fn run(&self, number: usize, schemas: &Schemas<WriterSchema>) -> Result<(), MemberError> {
+    fn run(&self, number: usize, loaded: &Loaded) -> Result<(), LaneError> {
+        let mut schemas: Option<(Option<String>, Schemas<WriterSchema>)> = None;
         while !self.shutdown.is_requested() {
             let Some(version) = self.book.newest() else {
                 std::thread::sleep(Duration::from_millis(20));
@@ -117,6 +117,15 @@ impl Gathering {
             }
             self.topics.set_joined_later(version.joined_later.clone());
             self.expect();
+            let registry = &version.document.registry;
+            let schemas = match &schemas {
+                Some((known, schemas)) if known == registry => schemas.clone(),
+                _ => {
+                    let own = schemas::kept_of_sources(loaded, &version.document)
+                        .map_err(|failure| LaneError::Stopped(failure.to_string()))?;
+                    schemas.insert((registry.clone(), own)).1.clone()
+                }
+            };
             let gatherer = Gatherer::new(Start {
                 number: self.settings.lanes + number,
                 settings: self.settings.clone(),
@@ -124,7 +133,7 @@ impl Gathering {
                 sources: Arc::new(Sources::new(&version.document, &self.metrics)),
                 topics: Arc::clone(&self.topics),
                 marks: Arc::clone(&self.marks),
-                schemas: schemas.clone(),
+                schemas,
                 watermarks: Arc::clone(&self.watermarks),
                 brokers: self.brokers.clone(),
                 metrics: Arc::clone(&self.metrics),
@@ -132,8 +141,9 @@ impl Gathering {
                 partitions: self.partitions,
                 limits: self.limits,
                 stop: self.shutdown.flag(),
-            })?;
-            gatherer.run(&|| self.book.number() != version.number)?;
+            })
+            .map_err(LaneError::from)?;
+            gatherer.run(&|| self.book.number() != version.number).map_err(LaneError::from)?;
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ use crate::inquiry::{Inbox, Latest, RequestRouter};
 use crate::kafka::{BrokerState, Brokers, EndOffsets, Watermarks};
 use crate::lane::{ClusterFacts, Context, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
-use crate::rules::RuleSet;
+use crate::rules::{JoinedEvents, RuleSet};
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::{FILES_PER_DATABASE_MIN, SharedMemory, files_per_database, raise_file_limit};
@@ -56,7 +56,7 @@ use sources_keeper::{SourcesBook, SourcesKeeper};
 pub use ending::Ending;
 pub use failure::Failure;
 pub use rules_keeper::Edit;
-pub use schemas::schemas;
+pub use schemas::{schemas, schemas_of_sources};
 
 /// The limit of a graceful stop: what a lane has not finished by then is cut off, which is always safe, since the next
 /// start aborts or completes it.
@@ -164,7 +164,7 @@ impl Process {
         let (mut found, keeper, known) = match begin {
             StartMode::With(found, rules, known) => {
                 let fingerprint = rules.fingerprint.clone();
-                rulebook.add(1, &fingerprint, String::new(), Some(rules));
+                rulebook.add(1, &fingerprint, String::new(), JoinedEvents::new(), Some(rules));
                 (found, None, Some(known))
             }
             StartMode::Prepare(file, sources, edit) => {
@@ -176,7 +176,8 @@ impl Process {
                 let own = sources_file::own_topics(&loaded);
                 let path = settings.gather.sources.clone().unwrap_or_default();
                 let author = &settings.kafka.instance_id;
-                let sources = sources.map(|file| SourcesKeeper::new(&file, path, author, &own));
+                let lateness = settings.time.max_lateness;
+                let sources = sources.map(|file| SourcesKeeper::new(&file, path, author, &own, lateness));
                 let book = sources.as_ref().map(|keeper| Arc::clone(&keeper.book));
                 let known = book.map(|book| (book, prepared.sources, (found.partitions, prepared.limits)));
                 twin::wait_until_twin_left(&loaded, &brokers, &health, &shutdown)?;
@@ -273,7 +274,10 @@ fn run_lanes(
     watch("foreign_groups", shutdown, move |stop| foreign_groups::watch(&own, partitions, &near.0, &near.1, stop))?;
     let watched = (watermarks, Arc::clone(&end_offsets));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
-    watch("group", shutdown, move |stop| watchdog.run(stop))?;
+    if settings.lanes > 0 {
+        // The group of the lanes is none of the business of a process that only gathers.
+        watch("group", shutdown, move |stop| watchdog.run(stop))?;
+    }
     watch("ends", shutdown, move |stop| end_offsets.follow(stop))?;
     supervise(lanes, &summaries, &context, brokers, schemas, health, shutdown)
 }

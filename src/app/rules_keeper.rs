@@ -113,7 +113,10 @@ impl Keeper {
 
     fn settle(&mut self, loaded: &Loaded, file: &RulesFile, edit: Edit) -> Result<(), Problem> {
         let book = Arc::clone(&self.book);
-        let mut add = |written: Written| book.add(written.version, &written.fingerprint, written.text, None);
+        let mut add = |written: Written| {
+            let joined = written.joined_events();
+            book.add(written.version, &written.fingerprint, written.text, joined, None);
+        };
         self.topic.read(&mut add)?;
         if let Some(problem) = self.topic.foreign() {
             return Err(Problem::Refused(Failure::Ended(
@@ -125,7 +128,7 @@ impl Keeper {
             sources.settle(&mut self.topic, &mut add)?.map_err(Problem::Refused)?;
         }
         let fingerprint = &file.rules.fingerprint;
-        let newest = self.topic.newest().cloned();
+        let newest = self.topic.newest().map(|(version, fingerprint)| (version, fingerprint.to_owned()));
         let is_newest = newest.as_ref().is_some_and(|(_, newest)| newest == fingerprint);
         if !is_newest && edit == Edit::AsWhileRunning {
             if let (Some(older), Some((newest, _)), false) =
@@ -151,6 +154,10 @@ impl Keeper {
             tracing::info!(version, fingerprint, "The rules file is in force.");
         }
         self.seen.note(fingerprint);
+        if let Some(sources) = &self.sources {
+            // Also for a process that ended before it had said so. Nothing has occurred here yet.
+            sources.write_joined(&mut self.topic, &mut add, &|_| None)?;
+        }
         Ok(())
     }
 
@@ -204,7 +211,8 @@ impl Keeper {
     fn look_at_sources(&mut self) {
         let Self { topic, book, metrics, health, sources, .. } = self;
         if let Some(sources) = sources {
-            sources.look(topic, &mut |written| add(book, metrics, health, written));
+            let occurred = |name: &str| book.has_occurred(name);
+            sources.look(topic, &mut |written| add(book, metrics, health, written), &occurred);
         }
     }
 
@@ -364,11 +372,12 @@ fn stays(problem: &str, book: &Rulebook) -> String {
 
 /// Adds a version that was written here or by another process. One that this release does not support is not loaded.
 fn add(book: &Rulebook, metrics: &Metrics, health: &Health, written: Written) {
+    let joined = written.joined_events();
     let Written { version, fingerprint, author, text, .. } = written;
     match rules::load(&format!("version {version}"), &text) {
         Ok(rules) => {
             tracing::info!(version, fingerprint, author, "A new version of the rules.");
-            book.add(version, &fingerprint, text, Some(Arc::new(rules)));
+            book.add(version, &fingerprint, text, joined, Some(Arc::new(rules)));
             health.set_rules_problem(None);
         }
         Err(errors) => {

@@ -5,16 +5,18 @@
 //! Only one process at a time can add one: writers share a transactional id, so that a new writer fences the others,
 //! reads to the end, and writes the next version.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Moment};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
+use crate::event::Instant;
 use crate::kafka::{
     Brokers, Cause, Failure, Headers, Kind, Outcome, Outgoing, Producer, Read, Reader, Report, Sizes, Watermarks,
 };
 use crate::lane::identity::NEW_GROUP_NAMES;
-use crate::rules::TEXT_BYTES_MAX;
+use crate::rules::{JoinedEvents, TEXT_BYTES_MAX};
 use crate::settings::{Kafka, Settings};
 
 /// Timeout of one request to a broker.
@@ -37,7 +39,17 @@ pub(super) struct Written {
     pub(super) author: String,
     /// When, in ISO-8601.
     pub(super) at: String,
+    /// Events whose sources joined later, each with the milliseconds since 1970 from which on it has been read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) joined: BTreeMap<String, i64>,
     pub(super) text: String,
+}
+
+impl Written {
+    /// The events whose sources joined later.
+    pub(super) fn joined_events(&self) -> JoinedEvents {
+        self.joined.iter().map(|(name, at)| (name.clone(), Instant(*at))).collect()
+    }
 }
 
 /// One version of the sources as written.
@@ -89,8 +101,8 @@ pub(super) struct RulesTopic {
     watermarks: Watermarks,
     /// The next offset to read.
     next: i64,
-    /// Version and fingerprint of the last one read.
-    newest: Option<(u64, String)>,
+    /// The last one read.
+    newest: Option<Written>,
     /// Every version of the sources.
     sources: Vec<WrittenSources>,
     /// Another group with rules in the topic.
@@ -114,8 +126,8 @@ impl RulesTopic {
     }
 
     /// Number and fingerprint of the newest version read.
-    pub(super) fn newest(&self) -> Option<&(u64, String)> {
-        self.newest.as_ref()
+    pub(super) fn newest(&self) -> Option<(u64, &str)> {
+        self.newest.as_ref().map(|newest| (newest.version, newest.fingerprint.as_str()))
     }
 
     /// Every version of the sources read, in order.
@@ -174,8 +186,8 @@ impl RulesTopic {
                             self.foreign = Some(written.group);
                         }
                         // A record of a fenced process does not count.
-                        Ok(written) if self.newest.as_ref().is_none_or(|(newest, _)| *newest < written.version) => {
-                            self.newest = Some((written.version, written.fingerprint.clone()));
+                        Ok(written) if self.newest.as_ref().is_none_or(|newest| newest.version < written.version) => {
+                            self.newest = Some(written.clone());
                             take(written);
                         }
                         Ok(_) => {}
@@ -227,11 +239,13 @@ impl RulesTopic {
     ) -> Result<(u64, bool), Unwritten> {
         let next = |topic: &Self| {
             let version = match &topic.newest {
-                Some((number, newest)) if newest == fingerprint => return Next::There(*number),
-                newest => newest.as_ref().map_or(1, |(number, _)| number + 1),
+                Some(newest) if newest.fingerprint == fingerprint => return Next::There(newest.version),
+                newest => newest.as_ref().map_or(1, |newest| newest.version + 1),
             };
             let written = Written {
                 version,
+                // Also for facts that are new: the log does not hold what came before.
+                joined: topic.newest.as_ref().map(|newest| newest.joined.clone()).unwrap_or_default(),
                 fingerprint: fingerprint.to_owned(),
                 group: topic.kafka.group_id.clone(),
                 author: author.to_owned(),
@@ -242,6 +256,35 @@ impl RulesTopic {
             Next::Write { version, key: version.to_string(), payload }
         };
         self.write_next(&next, take)
+    }
+
+    /// Adds the newest version once more, with events whose sources have joined, unless it says so already. What it says of
+    /// an event stays. False: there is nothing to say.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) fn write_joined(
+        &mut self,
+        joined: &JoinedEvents,
+        author: &str,
+        take: &mut dyn FnMut(Written),
+    ) -> Result<bool, Unwritten> {
+        let next = |topic: &Self| {
+            let Some(newest) = &topic.newest else { return Next::There(0) };
+            let mut all: BTreeMap<String, i64> = joined.iter().map(|(name, at)| (name.clone(), at.0)).collect();
+            all.extend(newest.joined.clone());
+            if all == newest.joined {
+                return Next::There(newest.version);
+            }
+            let version = newest.version + 1;
+            let (author, at) = (author.to_owned(), wall_clock().to_string());
+            let payload = serde_json::to_vec(&Written { version, author, at, joined: all, ..newest.clone() });
+            Next::Write { version, key: version.to_string(), payload: payload.unwrap_or_default() }
+        };
+        if matches!(next(self), Next::There(_)) {
+            return Ok(false);
+        }
+        self.write_next(&next, take).map(|(_, is_new)| is_new)
     }
 
     /// Adds a version of the sources, unless the newest one is the same; see [`write`](Self::write).

@@ -10,6 +10,7 @@ use crate::codec::{Access, Encoder, FromSchema, Output, Registry, RegistryError,
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::{self, Loaded, SubjectNames};
 use crate::shutdown::Shutdown;
+use crate::sources::Document;
 
 /// The first pause between attempts to register the output schemas; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -26,28 +27,57 @@ const SLICE: Duration = Duration::from_millis(100);
 /// # Errors
 /// Schema files or a registry's address that cannot be used.
 pub fn schemas<T: FromSchema>(loaded: &Loaded) -> Result<Schemas<T>, Failure> {
-    sources(loaded, None)
+    sources(loaded, registry(loaded)?, None)
+}
+
+/// The same for the records of sources, which may have a registry of their own.
+///
+/// # Errors
+/// As [`schemas`].
+pub fn schemas_of_sources<T: FromSchema>(loaded: &Loaded, document: &Document) -> Result<Schemas<T>, Failure> {
+    sources(loaded, registry_of_sources(loaded, document)?, None)
 }
 
 /// The sources of input schemas, including the cache on disk.
 pub(super) fn kept<T: FromSchema>(loaded: &Loaded) -> Result<Schemas<T>, Failure> {
-    let Some(registry) = registry(loaded)? else { return sources(loaded, None) };
+    kept_of(loaded, registry(loaded)?)
+}
+
+/// As [`schemas_of_sources`], including the cache on disk.
+pub(super) fn kept_of_sources<T: FromSchema>(loaded: &Loaded, document: &Document) -> Result<Schemas<T>, Failure> {
+    kept_of(loaded, registry_of_sources(loaded, document)?)
+}
+
+/// What is secret in the settings is for their registry, and not shown to another one.
+fn registry_of_sources(loaded: &Loaded, document: &Document) -> Result<Option<Registry>, Failure> {
+    let Some(addresses) = &document.registry else { return registry(loaded) };
+    let settings = &loaded.settings.schemas;
+    let access = Access { token: None, ca: settings.ca.as_deref(), identity: None, proxy: settings.proxy.as_deref() };
+    Registry::new(addresses, access).map(Some).map_err(|error| refusal(loaded, error.key, &error.problem))
+}
+
+fn kept_of<T: FromSchema>(loaded: &Loaded, registry: Option<Registry>) -> Result<Schemas<T>, Failure> {
+    let Some(registry) = registry else { return sources(loaded, None, None) };
     let folder = loaded.settings.state.dir.join("schemas");
     let cache = SchemaCache::open(&folder, &registry).inspect_err(|error| {
         let folder = folder.display();
         tracing::warn!(%folder, %error, "Schemas cannot be cached on disk; a restart will need the registry.");
     });
-    sources(loaded, cache.ok())
+    sources(loaded, Some(registry), cache.ok())
 }
 
-fn sources<T: FromSchema>(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas<T>, Failure> {
+fn sources<T: FromSchema>(
+    loaded: &Loaded,
+    registry: Option<Registry>,
+    cache: Option<SchemaCache>,
+) -> Result<Schemas<T>, Failure> {
     let settings = &loaded.settings.schemas;
     let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
     let mut schemas = Schemas::default();
     if let Some(folder) = &settings.dir {
         schemas = schemas.with_files(folder).map_err(|error| refuse("schemas.dir", error.to_string()))?;
     }
-    if let Some(registry) = registry(loaded)? {
+    if let Some(registry) = registry {
         schemas = schemas.with_registry(registry, settings.retry_for, cache).map_err(Failure::running)?;
     }
     if let Some(file) = settings.bare_file() {

@@ -10,6 +10,8 @@ use super::failure::Failure;
 use super::rules_topic::{RulesTopic, Unwritten, Written, WrittenSources};
 use super::rules_watch::{FileCheck, Signature, Watch};
 use super::sources_file::SourcesFile;
+use crate::event::{Instant, Span};
+use crate::rules::JoinedEvents;
 use crate::sources::{Document, read};
 
 /// One version.
@@ -68,11 +70,20 @@ pub(super) struct SourcesKeeper {
     watch: Watch,
     /// The newest version that was looked at, whether it can be used or not.
     seen: u64,
+    /// Something has joined that the rules do not know yet.
+    has_joined: bool,
+    max_lateness: Span,
     pub(super) book: Arc<SourcesBook>,
 }
 
 impl SourcesKeeper {
-    pub(super) fn new(file: &SourcesFile, path: PathBuf, author: &str, own_topics: &[&str]) -> Self {
+    pub(super) fn new(
+        file: &SourcesFile,
+        path: PathBuf,
+        author: &str,
+        own_topics: &[&str],
+        max_lateness: Span,
+    ) -> Self {
         Self {
             watch: Watch::new(Signature::of(&path)),
             file: path,
@@ -81,6 +92,8 @@ impl SourcesKeeper {
             author: author.to_owned(),
             own_topics: own_topics.iter().map(|topic| (*topic).to_owned()).collect(),
             seen: 0,
+            has_joined: false,
+            max_lateness,
             book: Arc::default(),
         }
     }
@@ -117,9 +130,24 @@ impl SourcesKeeper {
         }))
     }
 
-    /// Reads the file if it was edited, and puts newer versions in force.
-    pub(super) fn look(&mut self, topic: &mut RulesTopic, take: &mut dyn FnMut(Written)) {
-        self.look_at_file(topic, take);
+    /// Reads the file if it was edited, and puts newer versions in force. `occurred`: has an event of this name been met?
+    /// Where the edit was made here, events whose sources have joined are written, too.
+    pub(super) fn look(
+        &mut self,
+        topic: &mut RulesTopic,
+        take: &mut dyn FnMut(Written),
+        occurred: &dyn Fn(&str) -> Option<bool>,
+    ) {
+        self.has_joined |= self.look_at_file(topic, take);
+        if self.has_joined {
+            match self.write_joined(topic, take, occurred) {
+                Ok(()) => self.has_joined = false,
+                // Tried again at the next look.
+                Err(Unwritten { failure, .. }) => {
+                    tracing::warn!(reason = %failure, "What has joined the sources waits for Kafka.");
+                }
+            }
+        }
         if let Err(problem) = self.take_up(topic.sources()) {
             tracing::error!(
                 version = self.seen,
@@ -128,21 +156,49 @@ impl SourcesKeeper {
         }
     }
 
-    fn look_at_file(&mut self, topic: &mut RulesTopic, take: &mut dyn FnMut(Written)) {
+    /// Writes for the rules since when events have been read whose sources joined later.
+    ///
+    /// # Errors
+    /// It may or may not be there: try again.
+    pub(super) fn write_joined(
+        &self,
+        topic: &mut RulesTopic,
+        take: &mut dyn FnMut(Written),
+        occurred: &dyn Fn(&str) -> Option<bool>,
+    ) -> Result<(), Unwritten> {
+        let versions: Vec<(Instant, Document)> = (topic.sources().iter())
+            .filter_map(|version| {
+                Some((Instant::parse(&version.at)?, self.parse(&version.author, &version.text).ok()?))
+            })
+            .collect();
+        let joined = joined(&versions, self.max_lateness, occurred);
+        if !joined.is_empty() && topic.write_joined(&joined, &self.author, take)? {
+            tracing::info!(
+                events = ?joined.keys().collect::<Vec<_>>(),
+                "These events have joined; rules about their absence count from then on."
+            );
+        }
+        Ok(())
+    }
+
+    /// True: the edit is in force.
+    fn look_at_file(&mut self, topic: &mut RulesTopic, take: &mut dyn FnMut(Written)) -> bool {
         if self.watch.check(Signature::of(&self.file)) != FileCheck::Changed {
-            return;
+            return false;
         }
         let text = match std::fs::read_to_string(&self.file) {
             Ok(text) if self.watch.is_still(Signature::of(&self.file).as_ref()) => text,
-            Ok(_) => return,
+            Ok(_) => return false,
             Err(error) => {
                 self.watch.took();
-                return tracing::error!(from = self.name, "The edit of the sources is refused: {error}");
+                tracing::error!(from = self.name, "The edit of the sources is refused: {error}");
+                return false;
             }
         };
         if let Err(mistakes) = self.parse(&self.name, &text) {
             self.watch.took();
-            return tracing::error!(from = self.name, "The edit of the sources is refused: {mistakes}");
+            tracing::error!(from = self.name, "The edit of the sources is refused: {mistakes}");
+            return false;
         }
         let author = format!("{} ({})", self.author, self.name);
         match topic.write_sources(&text, &author, take) {
@@ -152,10 +208,12 @@ impl SourcesKeeper {
                 if is_new {
                     tracing::info!(version, from = self.name, "New sources; records are mapped by them from here on.");
                 }
+                is_new
             }
             // Tried again at the next look.
             Err(Unwritten { failure, .. }) => {
                 tracing::warn!(reason = %failure, "An edit of the sources waits for Kafka.");
+                false
             }
         }
     }
@@ -184,5 +242,79 @@ impl SourcesKeeper {
                 format!("{}:{}:{}: {}{hint}", error.file, error.line, error.column, error.message)
             })
         })
+    }
+}
+
+/// Since when the events are read whose sources joined later than the first ones, by all versions with the times at which
+/// they were written. An event that an earlier source may have had under a name that it takes from its records counts as
+/// known unless it is known not to have `occurred`.
+fn joined(
+    versions: &[(Instant, Document)],
+    max_lateness: Span,
+    occurred: &dyn Fn(&str) -> Option<bool>,
+) -> JoinedEvents {
+    let mut joined = JoinedEvents::new();
+    let (mut names, mut topics, mut others) = (BTreeSet::new(), BTreeSet::new(), false);
+    for (number, (written, document)) in versions.iter().enumerate() {
+        let known = (names.clone(), topics.clone(), others);
+        for source in &document.sources {
+            let own = source.event_names();
+            for name in own.named.iter().filter(|name| number > 0 && !known.0.contains(*name)) {
+                if known.2 && occurred(name).unwrap_or(true) {
+                    continue;
+                }
+                // A topic that joins is read from some time ago, one that is mapped otherwise from where it is read.
+                let is_new = source.topics.iter().all(|topic| !known.1.contains(topic));
+                let begins = if is_new { *written - max_lateness } else { *written };
+                let begins = source.from.map_or(begins, |from| from.max(begins));
+                let earliest = joined.entry(name.clone()).or_insert(begins);
+                *earliest = begins.min(*earliest);
+            }
+            names.extend(own.named);
+            topics.extend(source.topics.iter().cloned());
+            others |= own.others;
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Document, Instant, Span, joined, read};
+
+    fn version(at: i64, sources: &[(&str, &str, &str)]) -> (Instant, Document) {
+        let source = |(name, topic, event): &(&str, &str, &str)| {
+            format!("[sources.{name}]\ntopic = '{topic}'\ncustomer = 'c'\ntime = 't'\nevent = {event}\n")
+        };
+        let text: String = sources.iter().map(source).collect();
+        (Instant(at), read("s.toml", &text, &[]).unwrap())
+    }
+
+    #[test]
+    fn events_are_read_from_when_their_first_source_joined() {
+        let clicks = ("clicks", "clicks", "'visit'");
+        let orders = ("orders", "orders", "{ field = 'kind', names = { paid = 'purchase', back = 'refund' } }");
+        let first = version(1_000, &[clicks]);
+        let all = |versions: &[(Instant, Document)]| -> Vec<(String, i64)> {
+            joined(versions, Span(100), &|_| None).into_iter().map(|(name, at)| (name, at.0)).collect()
+        };
+        assert_eq!(all(std::slice::from_ref(&first)), []);
+        let both = [first.clone(), version(5_000, &[clicks, orders])];
+        assert_eq!(all(&both), [("purchase".to_owned(), 4_900), ("refund".to_owned(), 4_900)]);
+        // A later source of the same event changes nothing; a name that a known topic gets begins with the edit.
+        let web = ("web", "web", "'purchase'");
+        let more = ("clicks", "clicks", "{ field = 'kind', names = { v = 'visit', l = 'login' } }");
+        let three = [&both[..], &[version(9_000, &[more, orders, web])]].concat();
+        let expected = [("login", 9_000), ("purchase", 4_900), ("refund", 4_900)];
+        assert_eq!(all(&three), expected.map(|(name, at)| (name.to_owned(), at)));
+    }
+
+    #[test]
+    fn an_event_that_any_source_may_have_had_counts_as_known_unless_it_never_occurred() {
+        let any = ("any", "any", "{ field = 'kind' }");
+        let versions = [version(1_000, &[any]), version(5_000, &[any, ("orders", "orders", "'purchase'")])];
+        for (occurred, expected) in [(None, 0), (Some(true), 0), (Some(false), 1)] {
+            assert_eq!(joined(&versions, Span(100), &|_| occurred).len(), expected, "{occurred:?}");
+        }
     }
 }

@@ -269,7 +269,10 @@ impl Gatherer {
             let end = self.topics.ends(&place.topic).and_then(|ends| ends.known(place.partition));
             let reached = self.merge.read_to_end(*number).unwrap_or(0).max(partition.next_offset);
             metrics.set_lag(&place.topic, place.partition, end.map(|end| (end - reached).max(0)));
-            metrics.set_complete_to(&place.topic, place.partition, Some(partition.progress.complete_to.0));
+            // What is ignored holds nothing back.
+            let is_waited_for = !self.ignored.contains(&place.topic);
+            let complete_to = is_waited_for.then_some(partition.progress.complete_to.0);
+            metrics.set_complete_to(&place.topic, place.partition, complete_to);
         }
     }
 }

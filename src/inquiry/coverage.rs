@@ -63,6 +63,14 @@ pub struct NotFound {
 }
 
 impl Coverage {
+    /// Has an event of this name been checked? `None`: none has been checked at all, or no rule uses the name.
+    #[must_use]
+    pub fn has_occurred(&self, name: &str) -> Option<bool> {
+        let mention = (*self.of_names.get(usize::from(self.rules.vocabulary.name(name).0))?)?;
+        let any = self.events.load(Relaxed) > 0;
+        any.then(|| self.found[usize::try_from(mention).unwrap_or(usize::MAX)].load(Relaxed))
+    }
+
     #[must_use]
     pub fn new(rules: &Arc<RuleSet>) -> Self {
         let mentions = &rules.mentions;

@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod fact_spec;
 mod index;
+mod joined;
 mod lexer;
 mod measure;
 mod mentions;
@@ -30,6 +31,7 @@ pub use document::{
 pub use error::{ExprError, RuleError, nearest, nearest_value};
 pub use fact_spec::FactSpec;
 pub use index::{CohortIx, ConditionIx, RankIx, RankingIx};
+pub use joined::JoinedEvents;
 pub use measure::{Aggregate, Comparand, Measure, Pick, Score, Window};
 pub use mentions::{Mention, Mentioned};
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_step};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::event::Span;
 
+use super::values::NO_LANES;
 use super::{Error, LANES_MAX, Listen, Loaded, options};
 
 const KIB: u64 = 1 << 10;
@@ -108,7 +109,14 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
 fn limits(loaded: &Loaded) -> Result<(), Error> {
     let settings = &loaded.settings;
     let whole = |key, value: u64, range| within(loaded, key, value, range, |number| number.to_string());
-    whole("lanes", settings.lanes as u64, 0..=LANES_MAX as u64)?;
+    if settings.lanes == NO_LANES {
+        if settings.gather.sources.is_none() || settings.gather.lanes == 0 {
+            let problem = "\"none\" leaves this process nothing to do: it gathers no sources either (gather.sources, gather.lanes)";
+            return Err(loaded.refusal("lanes", problem));
+        }
+    } else {
+        whole("lanes", settings.lanes as u64, 0..=LANES_MAX as u64)?;
+    }
     whole("batch.max_records", settings.batch.max_records as u64, 1..=1_000_000)?;
     whole("state.flush_after_events", settings.state.flush_after_events, 0..=1_000_000_000)?;
     whole("gather.lanes", settings.gather.lanes as u64, 0..=64)?;

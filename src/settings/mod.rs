@@ -58,6 +58,7 @@ impl Sources {
 }
 
 /// Settings and where each value comes from.
+#[derive(Clone)]
 pub struct Loaded {
     pub settings: Settings,
     /// The merged layers as written, each value with its origin.
@@ -104,6 +105,7 @@ impl Settings {
         gather(&mut loaded)?;
         loaded.settings.lanes = match loaded.settings.lanes {
             0 => cores(),
+            values::NO_LANES => 0,
             lanes => lanes,
         };
         if loaded.settings.kafka.instance_id.is_empty() {

@@ -20,8 +20,9 @@ use super::values;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Threads that read and decide: at least 1, at most [`LANES_MAX`]; the 0 of the file is resolved.
-    #[serde(deserialize_with = "values::whole")]
+    /// Threads that read and decide: at most [`LANES_MAX`]; the 0 of the file is resolved, and so is its "none", which is 0
+    /// here.
+    #[serde(deserialize_with = "values::lanes")]
     pub lanes: usize,
     pub kafka: Kafka,
     pub topics: Topics,

@@ -87,6 +87,16 @@ pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D)
     scalar(deserializer, read_whole)
 }
 
+/// "none" in the place of a number of lanes, until it is resolved.
+pub(super) const NO_LANES: usize = usize::MAX;
+
+pub(super) fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    scalar(deserializer, |value| match value.text() {
+        Some("none") => Ok(NO_LANES),
+        _ => read_whole(value).map_err(|problem| format!("{problem}; or write \"none\"")),
+    })
+}
+
 pub(super) fn unless_zero<'de, D: Deserializer<'de>, T: TryFrom<i64> + Default + PartialEq>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

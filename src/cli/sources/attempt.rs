@@ -1,10 +1,10 @@
 //! `sources try`: maps the records of files or of the source's topics, and says where everything comes from.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::place::At;
 use super::tally::{Detail, Tally};
 use super::topics;
 use crate::app::Failure;
@@ -15,6 +15,7 @@ use crate::cli::history::csv;
 use crate::cli::output::{self, Stopped};
 use crate::codec::{FileError, RecordFile};
 use crate::event::Value;
+use crate::gather::Refused;
 use crate::settings::Loaded;
 use crate::sources::{
     AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Skip, Source,
@@ -37,7 +38,15 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     let mut attempt = Attempt { mapping: &mapping, tally: Tally::default(), printed, left: asked.events };
     let mut unread = Vec::new();
     if asked.topic {
-        topics::read(settings, &mapping, asked.records, &mut attempt)?;
+        let absent = topics::read(settings, &file.document, &mapping, asked.records, |at, mapped| match mapped {
+            Ok(outcome) => attempt.outcome(outcome, at),
+            Err(Refused { reason, detail }) => {
+                attempt.tally.read += 1;
+                attempt.tally.refuse_for(reason, detail, 1, || at.to_string());
+                Ok(())
+            }
+        })?;
+        attempt.tally.absent.extend(absent);
     }
     for path in &asked.files {
         match RecordFile::open_as(path, csv(path, asked.rows)) {
@@ -65,28 +74,12 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     Ok(())
 }
 
-pub(super) struct Attempt<'m, 'o, W: Write> {
+struct Attempt<'m, 'o, W: Write> {
     mapping: &'m Mapping,
-    pub(super) tally: Tally,
+    tally: Tally,
     printed: Printed<'o, W>,
     /// Events that are still to be printed.
     left: u32,
-}
-
-/// Where a record lies.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum At<'a> {
-    File { file: &'a str, number: u64 },
-    Topic { topic: &'a str, partition: i32, offset: i64 },
-}
-
-impl fmt::Display for At<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { file, number } => write!(f, "record {number} of {file}"),
-            Self::Topic { topic, partition, offset } => write!(f, "offset {offset} of {topic}/{partition}"),
-        }
-    }
 }
 
 enum Printed<'o, W: Write> {
@@ -149,7 +142,7 @@ impl<W: Write> Attempt<'_, '_, W> {
     }
 
     /// A record was read, and this became of it.
-    pub(super) fn outcome(&mut self, outcome: Outcome<'_>, at: At<'_>) -> io::Result<()> {
+    fn outcome(&mut self, outcome: Outcome<'_>, at: At<'_>) -> io::Result<()> {
         self.tally.read += 1;
         match outcome {
             Outcome::Skipped(reason) => self.tally.skip(reason),

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod ignore;
+mod place;
 mod reset;
 mod show;
 mod tally;

@@ -8,7 +8,8 @@ use crate::engine::decide::{Detail, Engine};
 use crate::engine::effects::Effect;
 use crate::engine::machines::level_name;
 use crate::event::{Change, ChangeReason, Instant};
-use crate::rules::{Cohort, CohortIx, FactSpec, Rank, RuleSet};
+use crate::fact::FactIx;
+use crate::rules::{Cohort, CohortIx, FactSpec, JoinedEvents, Rank, RuleSet};
 
 /// How an edit of the rules migrates every customer.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Migration {
     changed: Vec<bool>,
     /// Facts to be gathered from the log: those that cannot be kept, and the facts that these depend on.
     wanted: Vec<bool>,
+    /// Facts whose events have been read only since an instant, by their ids.
+    joined: Vec<(u64, Instant)>,
 }
 
 /// Where the content of a fact comes from.
@@ -80,7 +83,22 @@ impl Migration {
         let differs: Vec<bool> = new.cohorts.iter().zip(&cohorts).map(differs).collect();
         let touched = |cohort: &Cohort| cohort.rests_on.iter().any(|other| differs[usize::from(other.0)]);
         let changed = new.cohorts.iter().map(touched).collect();
-        Self { old, new, facts, cohorts, changed, wanted }
+        Self { old, new, facts, cohorts, changed, wanted, joined: Vec::new() }
+    }
+
+    /// With events that have been read only since some instant. Cohorts whose conditions this concerns are decided again,
+    /// unless it was `kept` before.
+    #[must_use]
+    pub fn with_joined(mut self, joined: &JoinedEvents, kept: &Observed) -> Self {
+        let facts = self.new.joined_facts(joined);
+        let spec = |fact: FactIx| &self.new.facts[usize::from(fact.0)];
+        self.joined = facts.iter().map(|(fact, at)| (spec(*fact).id, *at)).collect();
+        let news: Vec<FactIx> =
+            facts.iter().filter(|(fact, at)| *at > kept.of(spec(*fact))).map(|(fact, _)| *fact).collect();
+        for (changed, cohort) in self.changed.iter_mut().zip(&self.new.cohorts) {
+            *changed |= self.new.rests_on_any(cohort, &news);
+        }
+        self
     }
 
     #[must_use]
@@ -118,6 +136,7 @@ impl Migration {
             };
             observed.begins(fact.id, at);
         }
+        self.joined.iter().for_each(|(fact, at)| observed.begins(*fact, *at));
         observed
     }
 

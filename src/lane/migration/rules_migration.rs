@@ -94,7 +94,8 @@ impl RulesMigration {
         reader: impl FnOnce() -> Result<Reader, Failure>,
         context: &Context,
     ) -> Result<Self, LaneError> {
-        let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules));
+        let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules))
+            .with_joined(&version.joined, &partition.observed);
         let path = backfill_path(partition.residents.database().path());
         Database::remove(&path).map_err(backfill_failed)?;
         let stage = if migration.needs_log() {

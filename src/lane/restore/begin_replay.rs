@@ -153,6 +153,15 @@ fn observed_from(start: settings::Start) -> Instant {
     }
 }
 
+/// Since when each fact is observed in a log that was observed from an instant.
+fn observed_by(version: &Version, from: Instant) -> Observed {
+    let mut observed = Observed { from, ..Observed::ALWAYS };
+    for (fact, at) in version.rules.joined_facts(&version.joined) {
+        observed.begins(version.rules.facts[usize::from(fact.0)].id, at);
+    }
+    observed
+}
+
 /// META of a partition of which nothing was read.
 fn empty_meta(offset: i64, observed_from: Instant, rules: &Version, context: &Context) -> Meta {
     Meta {
@@ -163,7 +172,7 @@ fn empty_meta(offset: i64, observed_from: Instant, rules: &Version, context: &Co
         rules_version: rules.number,
         migration: None,
         began: offset,
-        observed: Observed { from: observed_from, ..Observed::ALWAYS },
+        observed: observed_by(rules, observed_from),
         timing: context.timing,
         ids_max: context.ids_max,
         sequence: 0,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::inquiry::{Coverage, InForce, Latest};
 use crate::lane::error::LaneError;
 use crate::metrics::{CohortCounters, Metrics};
-use crate::rules::{self, RuleSet};
+use crate::rules::{self, JoinedEvents, RuleSet};
 
 /// One version, ready to run.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Version {
     /// From 1, in the order of the topic.
     pub number: u64,
     pub rules: Arc<RuleSet>,
+    /// Events whose sources joined later than the first ones.
+    pub joined: Arc<JoinedEvents>,
     /// Which of the names in the rules have occurred in events.
     pub(in crate::lane) coverage: Arc<Coverage>,
     pub(in crate::lane) counters: Vec<CohortCounters>,
@@ -36,6 +38,7 @@ struct Entry {
     number: u64,
     fingerprint: String,
     text: String,
+    joined: Arc<JoinedEvents>,
     /// Compiled on first use: most old versions are never used.
     version: Option<Arc<Version>>,
 }
@@ -47,13 +50,14 @@ impl Rulebook {
     }
 
     /// Adds the next version, compiled by the caller if `rules` is given. Older and known versions are ignored.
-    pub fn add(&self, number: u64, fingerprint: &str, text: String, rules: Option<Arc<RuleSet>>) {
+    pub fn add(&self, number: u64, fingerprint: &str, text: String, joined: JoinedEvents, rules: Option<Arc<RuleSet>>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.last().is_some_and(|last| last.number >= number) {
             return;
         }
-        let version = rules.map(|rules| self.version(number, rules));
-        entries.push(Entry { number, fingerprint: fingerprint.to_owned(), text, version });
+        let joined = Arc::new(joined);
+        let version = rules.map(|rules| self.version(number, rules, &joined));
+        entries.push(Entry { number, fingerprint: fingerprint.to_owned(), text, joined, version });
         self.newest.store(number, Ordering::Release);
         self.metrics.set_rules(number, fingerprint);
     }
@@ -62,16 +66,16 @@ impl Rulebook {
     pub fn replace_newest(&self, rules: Arc<RuleSet>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = entries.last_mut().filter(|last| last.fingerprint == rules.fingerprint) {
-            last.version = Some(self.version(last.number, rules));
+            last.version = Some(self.version(last.number, rules, &last.joined));
         }
     }
 
-    fn version(&self, number: u64, rules: Arc<RuleSet>) -> Arc<Version> {
+    fn version(&self, number: u64, rules: Arc<RuleSet>, joined: &Arc<JoinedEvents>) -> Arc<Version> {
         let counters = self.metrics.cohorts(rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         let coverage = Arc::new(Coverage::new(&rules));
         let fingerprint = rules.fingerprint.clone();
         self.latest.set_rules(InForce { version: number, fingerprint, coverage: Arc::clone(&coverage) });
-        Arc::new(Version { number, rules, coverage, counters })
+        Arc::new(Version { number, rules, joined: Arc::clone(joined), coverage, counters })
     }
 
     /// Number of the newest version; 0: there is none.
@@ -99,6 +103,12 @@ impl Rulebook {
     pub fn number_of(&self, fingerprint: &str) -> Option<u64> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().rfind(|entry| entry.fingerprint == fingerprint).map(|entry| entry.number)
+    }
+
+    /// Have lanes of this process met an event of this name? `None`: they have met none at all, or no rule uses the name.
+    #[must_use]
+    pub fn has_occurred(&self, name: &str) -> Option<bool> {
+        self.get(self.newest()).ok()??.coverage.has_occurred(name)
     }
 
     /// Was an earlier version with the same decisions in force?
@@ -144,7 +154,7 @@ impl Rulebook {
                     rules.fingerprint, entry.fingerprint
                 )));
             }
-            entry.version = Some(self.version(entry.number, Arc::new(rules)));
+            entry.version = Some(self.version(entry.number, Arc::new(rules), &entry.joined));
         }
         Ok(entry.version.clone())
     }
@@ -159,8 +169,8 @@ mod tests {
         let book = Rulebook::new(Arc::new(Metrics::new("0", "0")), Arc::default());
         let text = "[cohorts.a]\nwho = 'did visit ever'\n";
         let rules = rules::load("r.toml", text).unwrap();
-        book.add(1, &rules.fingerprint, text.to_owned(), None);
-        book.add(2, "0123456789abcdef0123456789abcdef", text.to_owned(), None);
+        book.add(1, &rules.fingerprint, text.to_owned(), JoinedEvents::new(), None);
+        book.add(2, "0123456789abcdef0123456789abcdef", text.to_owned(), JoinedEvents::new(), None);
         assert!(book.get(1).unwrap().is_some());
         let refused = book.get(2).unwrap_err().to_string();
         assert!(refused.contains("would be read as something else"), "{refused}");

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::Draft;
 use super::source::{Format, NoCustomer, Source, Times};
 use super::values::Reader;
+use crate::codec::{Access, Registry};
 use crate::rules::RuleError;
 use crate::rules::ast::Range;
 use crate::sources::filter::Filter;
@@ -25,6 +26,8 @@ const NAME_BYTES_MAX: usize = 100;
 pub struct Document {
     /// In the order of the names.
     pub sources: Vec<Source>,
+    /// The registry with the schemas of their records, if it is not that of the settings. Holds no secret.
+    pub registry: Option<String>,
 }
 
 impl Document {
@@ -55,9 +58,10 @@ pub fn read(file: &str, text: &str, own_topics: &[&str]) -> Result<Document, Vec
             return Err(reader.errors);
         }
     };
+    let registry = table.get("schemas").and_then(|value| reader.registry(value));
     let sources = reader.sources(&table, own_topics);
     if reader.errors.is_empty() {
-        return Ok(Document { sources });
+        return Ok(Document { sources, registry });
     }
     reader.errors.sort_by_key(|error| (error.line, error.column));
     Err(reader.errors)
@@ -84,7 +88,7 @@ fn habit(text: &str, at: usize) -> Option<&'static str> {
 }
 
 /// Keys of the file that belong elsewhere.
-const ELSEWHERE: [&str; 5] = ["schemas", "kafka", "topics", "rules", "cohorts"];
+const ELSEWHERE: [&str; 4] = ["kafka", "topics", "rules", "cohorts"];
 
 impl Reader<'_> {
     fn sources(&mut self, table: &DeTable<'_>, own_topics: &[&str]) -> Vec<Source> {
@@ -101,11 +105,12 @@ impl Reader<'_> {
                     let hint = "it belongs in the rules, a separate file that is given with --rules".to_owned();
                     self.error("", entry.0.span(), &format!("unknown key `{name}`"), Some(hint));
                 }
+                "schemas" => {}
                 _ if ELSEWHERE.contains(&name) => {
                     let hint = "it belongs in the settings, a separate file that is given with --config".to_owned();
                     self.error("", entry.0.span(), &format!("unknown key `{name}`"), Some(hint));
                 }
-                _ => self.unknown("", entry, &["sources"]),
+                _ => self.unknown("", entry, &["sources", "schemas"]),
             }
         }
         if found.is_empty() && self.errors.is_empty() {
@@ -114,6 +119,38 @@ impl Reader<'_> {
         }
         self.claims(&found, own_topics);
         found.into_iter().map(|(source, _)| source).collect()
+    }
+
+    /// The address in `[schemas]`.
+    fn registry(&mut self, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        let mut found = None;
+        for entry in self.table("schemas", value)? {
+            if entry.0.get_ref() != "registry" {
+                let name = entry.0.get_ref();
+                let hint = match name.as_ref() {
+                    "token" | "ca" | "certificate" | "key" | "proxy" => {
+                        "it belongs in the settings, with what is secret"
+                    }
+                    _ => "valid here: registry",
+                };
+                self.error("schemas", entry.0.span(), &format!("unknown key `{name}`"), Some(hint.to_owned()));
+                continue;
+            }
+            let address = self.string("schemas.registry", entry.1)?;
+            let problem = if address.contains('@') {
+                Some("an address with a user or password; all processes read this file from a topic".to_owned())
+            } else {
+                Registry::new(&address, Access::default()).err().map(|unusable| unusable.problem)
+            };
+            match problem {
+                None => found = Some(address),
+                Some(problem) => {
+                    let hint = Some("write \"https://registry.example:8081\"".to_owned());
+                    self.error("schemas.registry", entry.1.span(), &problem, hint);
+                }
+            }
+        }
+        found
     }
 
     /// No topic has two sources, or is our own.
@@ -283,6 +320,14 @@ mod tests {
             reader.draft("preset", &table);
             assert_eq!(reader.errors, []);
         }
+    }
+
+    #[test]
+    fn a_file_may_name_the_registry_of_its_sources() {
+        let text = "[sources.a]\ntopic = \"a\"\ncustomer = \"c\"\ntime = \"t\"\nevent = \"e\"\n";
+        assert_eq!(read("s.toml", text, &[]).unwrap().registry, None);
+        let text = format!("[schemas]\nregistry = \"https://a:8081,https://b:8081\"\n{text}");
+        assert_eq!(read("s.toml", &text, &[]).unwrap().registry.as_deref(), Some("https://a:8081,https://b:8081"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One source, as the file and its preset say together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 
@@ -139,7 +139,29 @@ pub struct Became {
     pub op: Path,
 }
 
+/// The names that a source's events can have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventNames {
+    pub named: BTreeSet<String>,
+    /// Any other, too: a value of the record is the name.
+    pub others: bool,
+}
+
 impl Source {
+    /// The names that its events can have.
+    #[must_use]
+    pub fn event_names(&self) -> EventNames {
+        let mut found = EventNames::default();
+        for name in self.event.iter().chain(self.kinds.iter().filter_map(|kind| kind.event.as_ref())) {
+            match name {
+                EventName::Constant(name) => drop(found.named.insert(name.clone())),
+                EventName::Field { names: Some(names), .. } => found.named.extend(names.values().cloned()),
+                EventName::Field { names: None, .. } => found.others = true,
+            }
+        }
+        found
+    }
+
     /// Every path with what is asked of it, `each` not.
     pub(in crate::sources) fn paths(&self) -> Vec<&Path> {
         let names = self.event.iter().chain(self.kinds.iter().filter_map(|kind| kind.event.as_ref()));

@@ -1,5 +1,5 @@
 //! What the dashboards ask for is there: every query of every panel, asked of a real Prometheus that scrapes a running daemon
-//! with a shop's history behind it, a forecast that is a week old, and customers who come and go.
+//! with a shop's history behind it, and another one that gathers sources, a forecast that is a week old, and customers who come and go.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -76,18 +76,46 @@ fn visits(lab: &Lab, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     })
 }
 
-/// Prometheus, scraping one daemon each second.
+/// Two sources, as a group of its own gathers them; what they send is partly skipped, and partly of no use.
+const SOURCES: &str = r#"
+[sources.clicks]
+topic = "{name}-clicks"
+format = "json"
+customer = "who"
+time = { field = "ts", unit = "milliseconds" }
+event = { field = "action", names = { look = "visit" } }
+"#;
+
+/// Clicks, until stopped.
+fn clicks(lab: &Lab, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let (writer, stop) = (lab.writer_to("clicks"), Arc::clone(stop));
+    thread::spawn(move || {
+        for number in 0_u64.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let (action, at) = (["look", "scroll"][usize::from(number % 3 == 0)], wall_clock().0);
+            let click = format!("{{\"who\": \"c{}\", \"ts\": {at}, \"action\": \"{action}\"}}", number % 20);
+            writer.send("session", if number % 20 == 19 { b"nonsense" } else { click.as_bytes() });
+            thread::sleep(Duration::from_millis(100));
+        }
+        writer.flush();
+    })
+}
+
+/// Prometheus, scraping daemons each second.
 struct Prometheus {
     child: Child,
     address: String,
 }
 
 impl Prometheus {
-    fn start(lab: &Lab, daemon: &str) -> Self {
+    fn start(lab: &Lab, daemons: &[String]) -> Self {
         let [port] = free_ports();
         let address = format!("127.0.0.1:{port}");
+        let daemons = daemons.iter().map(|daemon| format!("'{daemon}'")).collect::<Vec<_>>().join(", ");
         let settings = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: cohortd\n    static_configs: [{{targets: ['{daemon}']}}]\n"
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: cohortd\n    static_configs: [{{targets: [{daemons}]}}]\n"
         );
         fs::write(lab.path("prometheus.yml"), settings).unwrap();
         let child = Command::new("prometheus")
@@ -179,7 +207,12 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
     let shop = visits(&lab, &stop);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
-    let prometheus = Prometheus::start(&lab, &daemon.address("metrics"));
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(other) = Lab::gathering("dashboards-sources", 1, rules, &[("clicks", 2)], SOURCES) else { return };
+    let desk = clicks(&other, &stop);
+    let mut gathering = other.start("one", &["time.live_after=1 s"]);
+    gathering.ready();
+    let prometheus = Prometheus::start(&lab, &[daemon.address("metrics"), gathering.address("metrics")]);
     let (mut queries, all) = (0, panels());
     for panel in &all {
         for query in panel.queries() {
@@ -199,7 +232,9 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
     keep_for_a_look(&prometheus);
     stop.store(true, Ordering::Relaxed);
     shop.join().unwrap();
+    desk.join().unwrap();
     daemon.stop();
+    gathering.stop();
 }
 
 /// `COHORTD_LOOK=SECONDS` leaves all of it running, to look at the dashboards.

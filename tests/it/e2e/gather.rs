@@ -396,6 +396,79 @@ fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
     assert_eq!(names, ["look", "look", "refund", "visit"]);
 }
 
+#[test]
+fn gathering_and_deciding_are_split_over_processes() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("split", 2, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    let mut gathers = lab.start("gathers", &["lanes=none"]);
+    let mut decides = lab.start("decides", &["gather.lanes=0"]);
+    gathers.ready();
+    decides.ready();
+    for number in 0..20 {
+        let event = avro::event(&format!("c{number}"), "visit", wall_clock().0, None);
+        systems.send(&Sent { number, event });
+    }
+    systems.clicks.flush();
+    eventually("all are decided", || (lab.read("changes").concat().len() == 20).then_some(()));
+    let mut figures = |name: &str| (gathers.metric(name) as i64, decides.metric(name) as i64);
+    assert_eq!(figures("cohortd_source_records_mapped_total"), (20, 0));
+    assert_eq!(figures("cohortd_events_applied_total"), (0, 20));
+    gathers.stop();
+    decides.stop();
+}
+
+/// Purchases that are plugged in today say nothing of the month before.
+#[test]
+fn the_absence_of_an_event_counts_from_when_its_source_joined() {
+    let rules = "[cohorts.lapsed]\nwho = 'did visit ever and did not purchase in the last 30 days'\n\
+                 [cohorts.seen]\nwho = 'did visit ever'\n";
+    let named = SOURCES
+        .replace("{ field = \"action\" }", "{ field = \"action\", names = { visit = \"visit\" } }")
+        .replace("{ field = \"event\" }", "{ field = \"event\", names = { purchase = \"purchase\" } }");
+    let before = named.split("[sources.orders]").next().unwrap();
+    let Some(lab) = Lab::gathering("joined", 1, rules, &TOPICS, before) else { return };
+    let systems = Systems::of(&lab);
+    let (now, day) = (wall_clock().0, 86_400_000);
+    let send = |name: &str, customer: i64, at: i64| {
+        let event = avro::event(&format!("c{customer}"), name, at, Some(format!("{name}-{customer}-{at}")));
+        systems.send(&Sent { number: customer, event });
+        [&systems.clicks, &systems.orders].into_iter().for_each(Writer::flush);
+    };
+    for at in [now - 60 * day, now - day, now] {
+        (0..4).for_each(|customer| send("visit", customer, at));
+    }
+    let sets = ["time.live_after=1 s", "time.arrives_within=1 s"];
+    let changes = |change: &str| -> Vec<serde_json::Value> {
+        let changes = lab.read("changes").concat();
+        let changes = changes.iter().map(|seen| Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap());
+        changes.filter(|found| found["cohort"] == "lapsed" && found["change"] == change).collect()
+    };
+    let mut daemon = lab.start("one", &sets);
+    eventually("without purchases all are lapsed", || (changes("ENTERED").len() == 4).then_some(()));
+    lab.write_sources(&named);
+    eventually("purchases join", || daemon.says("These events have joined").then_some(()));
+    let left = eventually("nobody is known to be lapsed any more", || {
+        let left = changes("EXITED");
+        (left.len() == 4).then_some(left)
+    });
+    assert!(left.iter().all(|change| change["reason"] == "DEFINITION_CHANGED"), "{left:?}");
+    send("purchase", 1, now);
+    send("visit", 2, now + 1);
+    eventually("purchases are gathered", || {
+        (daemon.metric("cohortd_source_records_mapped_total") as i64 == 14).then_some(())
+    });
+    lab.decided_until(wall_clock().0 - 3_000);
+    daemon.stop();
+    // It stays so over a restart, and in a process that never knew it otherwise.
+    let mut daemon = lab.start("two", &sets);
+    daemon.ready();
+    send("visit", 3, wall_clock().0);
+    lab.decided_until(wall_clock().0 - 1_000);
+    daemon.stop();
+    assert_eq!((changes("ENTERED").len(), changes("EXITED").len()), (4, 4));
+}
+
 /// A source that stands still holds back what time decides for everybody, until an operator lets it go.
 #[test]
 fn a_source_that_is_silent_for_too_long_holds_time_until_it_is_ignored_or_heard_again() {

@@ -274,3 +274,20 @@ fn check_describes_sources_and_refuses_their_mistakes() {
         assert!(checked.err.contains(words), "{words}: {}", checked.err);
     }
 }
+
+#[test]
+fn a_process_that_would_neither_gather_nor_decide_is_refused() {
+    let files = Files::new(SOURCES);
+    let sources = format!("gather.sources={}", files.path("sources.toml"));
+    for (sets, code) in [
+        (vec!["lanes=none"], 78),
+        (vec!["lanes=none", &sources, "gather.lanes=0"], 78),
+        (vec!["lanes=none", &sources], 0),
+        (vec!["lanes=nine", &sources], 78),
+    ] {
+        let arguments: Vec<&str> =
+            ["dump-config"].into_iter().chain(sets.iter().flat_map(|set| ["--set", set])).collect();
+        let ended = run(&arguments);
+        assert_eq!(ended.code, code, "{sets:?}: {}", ended.err);
+    }
+}

@@ -14,7 +14,7 @@ use cohortd::sources::{Document, Mapping, Outcome, PropertyValue, read};
 
 /// The mapping of the only source of a text.
 fn mapping(text: &str) -> Mapping {
-    let Document { mut sources } = document(text);
+    let Document { mut sources, .. } = document(text);
     assert_eq!(sources.len(), 1, "{text}");
     Mapping::new(sources.remove(0))
 }
