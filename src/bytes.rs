@@ -14,6 +14,7 @@ pub struct Corrupt(pub &'static str);
 pub type Read<T> = Result<T, Corrupt>;
 
 /// Seven bits a byte, the lowest first.
+#[inline]
 pub fn put_u64(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
@@ -34,6 +35,9 @@ pub fn put_instant(out: &mut Vec<u8>, value: Instant, base: Instant) {
 
 /// As `put_i64`, of up to 128 bits.
 pub fn put_number(out: &mut Vec<u8>, value: Number) {
+    if let Ok(small) = i64::try_from(value.0) {
+        return put_i64(out, small);
+    }
     let mut rest = ((value.0 << 1) ^ (value.0 >> 127)).cast_unsigned();
     while rest >= 0x80 {
         out.push((rest & 0x7f) as u8 | 0x80);
@@ -69,6 +73,12 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
+    /// What is not read yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// One byte.
     ///
     /// # Errors
@@ -100,7 +110,34 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// Bytes that end too early, or were not written so; `what` says what was being read.
+    #[inline]
     pub fn u64(&mut self, what: &'static str) -> Read<u64> {
+        match self.bytes {
+            // Most numbers are this small.
+            [first, rest @ ..] if *first < 0x80 => {
+                self.bytes = rest;
+                Ok(u64::from(*first))
+            }
+            [first, second, rest @ ..] if *second < 0x80 => {
+                self.bytes = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(*second) << 7)
+            }
+            _ => self.long_u64(what),
+        }
+    }
+
+    /// The same where it takes more than two bytes.
+    fn long_u64(&mut self, what: &'static str) -> Read<u64> {
+        if let Some(eight) = self.bytes.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*eight);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                // The last byte is the first without the high bit.
+                let bits = ends.trailing_zeros() + 1;
+                self.bytes = &self.bytes[bits as usize / 8..];
+                return Ok(packed_sevens(word & (u64::MAX >> (64 - bits))));
+            }
+        }
         let mut value = 0_u64;
         for (index, byte) in self.bytes.iter().take(10).enumerate() {
             let (bits, shift) = (u64::from(byte & 0x7f), 7 * index);
@@ -212,6 +249,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The lower seven bits of each of eight bytes, side by side.
+#[inline]
+fn packed_sevens(word: u64) -> u64 {
+    let sevens = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = (sevens & 0x007f_007f_007f_007f) | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Corrupt, Instant, Number, Reader, put_i64, put_instant, put_number, put_u64};
@@ -230,6 +276,23 @@ mod tests {
             assert_eq!(reader.instant(Instant(1_700_000_000_000), ""), Ok(Instant(value)));
             assert_eq!(reader.number(""), Ok(Number(i128::from(value) * i128::from(i64::MAX))));
             assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_length_are_read_whatever_follows() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1 << bits) - 1, u64::MAX >> bits, 0x5555_5555_5555_5555 >> bits] {
+                let mut out = Vec::new();
+                put_u64(&mut out, value);
+                let length = out.len();
+                for following in [&[][..], &[0x80], &[0xff; 12], &[0; 12]] {
+                    out.truncate(length);
+                    out.extend_from_slice(following);
+                    let mut reader = Reader::new(&out);
+                    assert_eq!((reader.u64(""), reader.rest()), (Ok(value), following));
+                }
+            }
         }
     }
 

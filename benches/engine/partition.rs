@@ -7,8 +7,8 @@ use std::time::{Duration, Instant as Moment};
 
 use cohortd::churn::{GammaGamma, MbgNbd};
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{Detail, Engine, Model, Parameters, Shard, Slot, Timing};
-use cohortd::event::{Instant, Properties, Span};
+use cohortd::engine::{Detail, Engine, Model, Parameters, Shard, Slot, Standing, Timing};
+use cohortd::event::{Instant, Number, Properties, Span};
 use cohortd::residents::Residents;
 use cohortd::rules::RuleSet;
 use cohortd::store::{Database, SharedMemory};
@@ -19,13 +19,14 @@ use super::support::shop::{SCHEMA_ID, Shop};
 /// As the settings' defaults.
 pub(crate) const BATCH: usize = 10_000;
 const FLUSH_AFTER: i64 = 1_000_000;
-const MEMORY: usize = 1 << 30;
+/// `memory.limit`, of which customers have 30 %.
+pub(crate) const MEMORY: usize = 1 << 30;
 pub(crate) const IDS_MAX: usize = 64;
 /// As in the lane.
 const LOOK_AHEAD: usize = 32;
 
 /// Of the model of churn, where rules ask for it: as fitted to a shop.
-const PARAMETERS: Parameters = Parameters {
+pub(crate) const PARAMETERS: Parameters = Parameters {
     version: 1,
     model: Model::Purchases {
         transactions: MbgNbd { r: 0.525, alpha_days: 43.28, a: 0.891, b: 1.614 },
@@ -34,6 +35,9 @@ const PARAMETERS: Parameters = Parameters {
     recalibration: None,
     provisional: false,
 };
+
+/// Where ranks begin: about a tenth of those who buy spend as much.
+const THRESHOLD: Standing = Standing { value: Number(500 * Number::ONE), hash: 0 };
 
 /// What a run took, in its second half.
 #[derive(Default)]
@@ -69,6 +73,7 @@ pub(crate) struct Bench {
     properties: Properties<'static>,
     /// Of the batch's records, where their customers were in memory before it.
     slots: Vec<Option<Slot>>,
+    customer_bytes: usize,
     pub(crate) cost: Cost,
 }
 
@@ -103,6 +108,11 @@ impl Records {
 
 impl Bench {
     pub(crate) fn new(folder: &Path, rules: Arc<RuleSet>) -> Self {
+        Self::with_memory(MEMORY, folder, rules)
+    }
+
+    /// With so much memory in place of the default limit.
+    pub(crate) fn with_memory(memory: usize, folder: &Path, rules: Arc<RuleSet>) -> Self {
         let schemas_dir = folder.join("schemas");
         std::fs::create_dir_all(&schemas_dir).unwrap();
         let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/customer-event.avsc");
@@ -112,8 +122,10 @@ impl Bench {
             max_lateness: Span(4 * Span::DAY.0),
             earliest: Instant(631_152_000_000),
         };
-        let memory = SharedMemory::new(MEMORY / 100 * 30, MEMORY / 100 * 15);
+        let customer_bytes = memory / 100 * 30;
+        let memory = SharedMemory::new(memory / 100 * 30, memory / 100 * 15);
         let mut shard = Shard::new(Engine::new(Arc::clone(&rules), timing.max_lateness, IDS_MAX), timing, Instant::MIN);
+        shard.set_thresholds(rules.ranks.iter().map(|_| Some(THRESHOLD)).collect());
         shard.set_parameters(rules.churn.is_some().then(|| Arc::new(PARAMETERS)), Instant::MIN);
         let database = Database::open(&folder.join("state"), &memory).unwrap();
         Self {
@@ -123,6 +135,7 @@ impl Bench {
             position: 0,
             properties: Properties::new(),
             slots: Vec::new(),
+            customer_bytes,
             cost: Cost::default(),
         }
     }
@@ -204,7 +217,7 @@ impl Bench {
         while self.residents.flush_next(self.position - FLUSH_AFTER).is_some() {
             self.cost.states_written += 1;
         }
-        let victims = self.residents.make_room(MEMORY / 100 * 30, usize::MAX);
+        let victims = self.residents.make_room(self.customer_bytes, usize::MAX);
         for slot in &victims {
             self.cost.states_written += u64::from(self.residents.flush_one(*slot).is_some());
         }

@@ -5,8 +5,8 @@ use crate::event::{LISTED_MAX, Properties, PropertyId, Value, Vocabulary};
 /// Stores properties: only those that the rules use, or all.
 pub(super) trait Keep<'a> {
     type Slot: Copy;
-    /// The slot of a property with this name, if it is wanted.
-    fn slot_of(&mut self, name: &'a str) -> Option<Self::Slot>;
+    /// The slot of a property with this name, if it is wanted. A name that is not UTF-8 is not.
+    fn slot_of(&mut self, name: &'a [u8]) -> Option<Self::Slot>;
     /// Replaces the value in the slot.
     fn keep(&mut self, slot: Self::Slot, value: Kept<'a>);
     /// Replaces the value in the slot by an empty list.
@@ -39,8 +39,8 @@ impl<'a> Keep<'a> for Known<'_, '_, 'a> {
     type Slot = PropertyId;
 
     #[inline]
-    fn slot_of(&mut self, name: &'a str) -> Option<PropertyId> {
-        self.vocabulary.property(name)
+    fn slot_of(&mut self, name: &'a [u8]) -> Option<PropertyId> {
+        self.vocabulary.property_of(name)
     }
 
     #[inline]

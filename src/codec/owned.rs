@@ -125,8 +125,8 @@ pub(super) struct All(Vec<(String, OwnedValue)>);
 impl<'a> Keep<'a> for All {
     type Slot = &'a str;
 
-    fn slot_of(&mut self, name: &'a str) -> Option<&'a str> {
-        Some(name)
+    fn slot_of(&mut self, name: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(name).ok()
     }
 
     fn keep(&mut self, slot: &'a str, value: Kept<'a>) {

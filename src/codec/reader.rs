@@ -153,7 +153,14 @@ impl Reader {
         take: &'a Decode,
         field: &'static str,
     ) -> Result<Option<&'a str>, Undecodable> {
-        match self.scalar(cursor, take)? {
+        let take = match take {
+            Decode::Union(branches) => &branches[cursor.branch(branches.len())?],
+            single => single,
+        };
+        if let Decode::Text = take {
+            return std::str::from_utf8(cursor.sized()?).map(Some).map_err(|_| Undecodable::NotUtf8(field));
+        }
+        match self.single(cursor, take)? {
             Scalar::Text(text) => Ok(Some(text)),
             Scalar::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Undecodable::NotUtf8(field)),
             Scalar::Garbled => Err(Undecodable::NotUtf8(field)),
@@ -197,9 +204,7 @@ impl Reader {
                     return Ok(());
                 }
                 for _ in 0..block.items {
-                    // No rule uses a name that is not UTF-8.
-                    let name = std::str::from_utf8(cursor.sized()?).ok();
-                    let Some(slot) = name.and_then(|name| keep.slot_of(name)) else {
+                    let Some(slot) = keep.slot_of(cursor.sized()?) else {
                         self.pass(cursor, *pass, MAX_DEPTH)?;
                         continue;
                     };

@@ -35,8 +35,8 @@ mod training;
 
 pub use conditions::{Observed, Verdict};
 pub use customer::{
-    CustomerState, Deadlines, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk, Sparse, Standing,
-    Thresholds, as_of, decode_state, encode_state, next_deadline, places,
+    CustomerState, Deadlines, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk, Spares, Sparse,
+    Standing, Thresholds, as_of, decode_state, encode_state, next_deadline, places, read_state,
 };
 pub use decide::{Applied, Detail, Engine};
 pub use edit::{Departures, LogCoverage, Migration};

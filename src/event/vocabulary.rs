@@ -43,6 +43,15 @@ impl PropertyId {
 pub struct Vocabulary {
     names: FxHashMap<Box<str>, NameId>,
     properties: FxHashMap<Box<str>, PropertyId>,
+    /// The marks of all properties: most of a record's properties have another, and need not be looked up.
+    marks: u64,
+}
+
+/// One bit that is quickly computed from a name.
+#[inline]
+fn mark(name: &[u8]) -> u64 {
+    let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+    1 << ((usize::from(first) + 5 * usize::from(last) + 11 * name.len()) % 64)
 }
 
 impl Vocabulary {
@@ -63,6 +72,7 @@ impl Vocabulary {
     pub fn add_property(&mut self, property: &str) -> PropertyId {
         let next = PropertyId(u16::try_from(self.properties.len()).expect("a rules file names few properties"));
         assert!(!next.is_in_a_list(), "a rules file names fewer than 32,768 properties");
+        self.marks |= mark(property.as_bytes());
         *self.properties.entry(property.into()).or_insert(next)
     }
 
@@ -76,6 +86,16 @@ impl Vocabulary {
     #[must_use]
     pub fn property(&self, property: &str) -> Option<PropertyId> {
         self.properties.get(property).copied()
+    }
+
+    /// The same for a name as it is in a record.
+    #[inline]
+    #[must_use]
+    pub fn property_of(&self, property: &[u8]) -> Option<PropertyId> {
+        if self.marks & mark(property) == 0 {
+            return None;
+        }
+        self.property(std::str::from_utf8(property).ok()?)
     }
 
     /// The numbers of all names.

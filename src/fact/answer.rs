@@ -216,15 +216,15 @@ impl Content for AnswerPoints {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let mut found = Vec::new();
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        self.clear();
         let mut last = base;
         for _ in 0..reader.len("answers")? {
             last = reader.instant(last, "answer")?;
             let flags = reader.u8("answer")?;
-            found.push(AnswerPoint { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
+            self.push(AnswerPoint { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
         }
-        Ok(found)
+        Ok(())
     }
 }
 

@@ -76,7 +76,12 @@ impl Content for ExtremeNumber {
         put_number(out, self.as_deref().copied().unwrap_or_default());
     }
 
-    fn decode(reader: &mut Reader<'_>, _: Instant) -> Read<Self> {
-        Ok(Some(Box::new(reader.number("extreme")?)))
+    fn read(&mut self, reader: &mut Reader<'_>, _: Instant) -> Read<()> {
+        let number = reader.number("extreme")?;
+        match self {
+            Some(held) => **held = number,
+            None => *self = Some(Box::new(number)),
+        }
+        Ok(())
     }
 }

@@ -73,12 +73,12 @@ impl Content for KeyedTimes {
         self.keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let times = read_times(reader, base)?;
-        let mut keys = Vec::with_capacity(times.len());
-        for _ in 0..times.len() {
-            keys.push(u64::from_le_bytes(reader.array("key")?));
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        read_times(&mut self.times, reader, base)?;
+        self.keys.clear();
+        for _ in 0..self.times.len() {
+            self.keys.push(u64::from_le_bytes(reader.array("key")?));
         }
-        Ok(Self { times, keys })
+        Ok(())
     }
 }

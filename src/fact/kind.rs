@@ -126,9 +126,11 @@ pub trait Content: Default {
     /// Times are written as distances from `base`.
     fn encode(&self, out: &mut Vec<u8>, base: Instant);
 
+    /// Reads the content in place of this one, whose memory it uses.
+    ///
     /// # Errors
     /// Bytes that `encode` did not write.
-    fn decode(reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<Self>;
+    fn read(&mut self, reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<()>;
 }
 
 impl<T: Content> Content for Box<T> {
@@ -156,8 +158,8 @@ impl<T: Content> Content for Box<T> {
         (**self).encode(out, base);
     }
 
-    fn decode(reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<Self> {
-        T::decode(reader, base).map(Self::new)
+    fn read(&mut self, reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<()> {
+        (**self).read(reader, base)
     }
 }
 

@@ -193,19 +193,25 @@ macro_rules! kinds {
                 }
             }
 
-            /// Reads a fact of a kind; it has content.
+            /// Reads a fact of a kind in place of this one, whose memory it uses; it has content.
             ///
             /// # Errors
             /// Bytes that `encode` did not write, or not of that kind.
-            pub fn decode(reader: &mut Reader<'_>, kind: &FactKind, base: Instant) -> Read<Self> {
-                let (fact, is_valid) = match kind {
-                    $(FactKind::$kind(kind) => {
-                        let content = Content::decode(reader, base)?;
-                        let is_valid = kind.is_valid(&content);
-                        (Self::$kind(content), is_valid)
+            pub fn read(&mut self, reader: &mut Reader<'_>, kind: &FactKind, base: Instant) -> Read<()> {
+                match (&mut *self, kind) {
+                    $((Self::$kind(content), FactKind::$kind(kind)) => {
+                        content.read(reader, base)?;
+                        if kind.is_valid(content) && !content.is_empty() {
+                            Ok(())
+                        } else {
+                            Err(Corrupt("content of a fact"))
+                        }
                     })+
-                };
-                if is_valid && !fact.is_empty() { Ok(fact) } else { Err(Corrupt("content of a fact")) }
+                    _ => {
+                        *self = Self::empty(kind);
+                        self.read(reader, kind, base)
+                    }
+                }
             }
         }
 

@@ -136,12 +136,13 @@ impl Content for PeriodCounts {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, _: Instant) -> Read<Self> {
-        let (mut periods, mut number) = (Vec::new(), 0);
+    fn read(&mut self, reader: &mut Reader<'_>, _: Instant) -> Read<()> {
+        self.clear();
+        let mut number = 0;
         for _ in 0..reader.len("periods")? {
             number += reader.i64("period")?;
-            periods.push(Period { number, count: reader.u32("period")? });
+            self.push(Period { number, count: reader.u32("period")? });
         }
-        Ok(periods)
+        Ok(())
     }
 }

@@ -151,21 +151,22 @@ impl Content for DailyPurchases {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, _: Instant) -> Read<Self> {
-        let mut bought = Self::default();
+    fn read(&mut self, reader: &mut Reader<'_>, _: Instant) -> Read<()> {
+        self.settled = None;
+        self.open.clear();
         if reader.u8("purchases")? & 1 != 0 {
             let (first_day, last_day) = read_days(reader)?;
             let repeats = reader.u32("purchases")?;
             let (first_amount, amount) = (reader.number("purchases")?.0, reader.number("purchases")?.0);
-            bought.settled = Some(Purchases { first_day, last_day, repeats, first_amount, amount });
+            self.settled = Some(Purchases { first_day, last_day, repeats, first_amount, amount });
         }
         let mut last = 0;
         for _ in 0..reader.len("days")? {
             last = next_day(reader, last)?;
             let flag = reader.u8("day")? != 0;
-            bought.open.push(PurchaseDay { day: day(last)?, bought: flag, amount: reader.number("day")? });
+            self.open.push(PurchaseDay { day: day(last)?, bought: flag, amount: reader.number("day")? });
         }
-        Ok(bought)
+        Ok(())
     }
 }
 

@@ -456,14 +456,15 @@ impl Content for SequenceProgress {
         put_times(out, &self.completed, base);
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let mut progress = Self::default();
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        self.events.clear();
+        self.reached.clear();
         let (mut key, mut at) = (0, base);
         for _ in 0..reader.len("events")? {
             let key = read_key(reader, &mut key)?;
             at = reader.instant(at, "event")?;
             let parts = Parts::try_from(reader.u32("event")?).map_err(|_| Corrupt("event"))?;
-            progress.events.push(SequenceEvents { key, at, parts, count: reader.u8("event")? });
+            self.events.push(SequenceEvents { key, at, parts, count: reader.u8("event")? });
         }
         key = 0;
         for _ in 0..reader.len("steps")? {
@@ -472,10 +473,9 @@ impl Content for SequenceProgress {
             if usize::from(step) >= STEPS_MAX - 1 {
                 return Err(Corrupt("step"));
             }
-            progress.reached.push(ReachedStep { key, step, at: reader.instant(base, "step")? });
+            self.reached.push(ReachedStep { key, step, at: reader.instant(base, "step")? });
         }
-        progress.completed = read_times(reader, base)?;
-        Ok(progress)
+        read_times(&mut self.completed, reader, base)
     }
 }
 

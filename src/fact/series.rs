@@ -243,20 +243,21 @@ impl Content for TimesAndDays {
         self.numbers.iter().for_each(|number| put_number(out, *number));
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let mut series = Self::default();
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        self.days.clear();
         for _ in 0..reader.len("days")? {
-            series.days.push(DayBucket {
+            self.days.push(DayBucket {
                 day: reader.i64("day")?,
                 last: reader.instant(base, "day")?,
                 count: reader.u64("day")?,
                 sum: reader.number("day")?,
             });
         }
-        series.times = read_times(reader, base)?;
+        read_times(&mut self.times, reader, base)?;
+        self.numbers.clear();
         for _ in 0..reader.len("numbers")? {
-            series.numbers.push(reader.number("number")?);
+            self.numbers.push(reader.number("number")?);
         }
-        Ok(series)
+        Ok(())
     }
 }

@@ -184,12 +184,12 @@ impl Content for StepsAfter {
         put_times(out, &self.via, base);
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
         let has_a = reader.u8("steps")? != 0;
         let a = reader.instant(base, "steps")?;
-        let settled = reader.u64("steps")?;
-        let b = read_times(reader, base)?;
-        Ok(Self { a: has_a.then_some(a), b, settled, via: read_times(reader, base)? })
+        (self.a, self.settled) = (has_a.then_some(a), reader.u64("steps")?);
+        read_times(&mut self.b, reader, base)?;
+        read_times(&mut self.via, reader, base)
     }
 }
 

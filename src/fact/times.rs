@@ -29,8 +29,8 @@ impl Content for Vec<Instant> {
         put_times(out, self, base);
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        read_times(reader, base)
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        read_times(self, reader, base)
     }
 }
 
@@ -44,13 +44,15 @@ pub(super) fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
     }
 }
 
-pub(super) fn read_times(reader: &mut Reader<'_>, base: Instant) -> Read<Vec<Instant>> {
+/// Reads times in place of those in `times`.
+pub(super) fn read_times(times: &mut Vec<Instant>, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
     let length = reader.len("times")?;
-    let mut times = Vec::with_capacity(length);
+    times.clear();
+    times.reserve(length);
     let mut last = base;
     for _ in 0..length {
         last = reader.instant(last, "time")?;
         times.push(last);
     }
-    Ok(times)
+    Ok(())
 }

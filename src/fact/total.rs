@@ -78,7 +78,8 @@ impl Content for CountAndSum {
         put_number(out, self.sum);
     }
 
-    fn decode(reader: &mut Reader<'_>, _: Instant) -> Read<Self> {
-        Ok(Self { count: reader.u64("total")?, sum: reader.number("total")? })
+    fn read(&mut self, reader: &mut Reader<'_>, _: Instant) -> Read<()> {
+        *self = Self { count: reader.u64("total")?, sum: reader.number("total")? };
+        Ok(())
     }
 }

@@ -251,20 +251,24 @@ impl Content for OpenKeys {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let mut keys = Vec::new();
-        for _ in 0..reader.len("open keys")? {
-            let key = u64::from_le_bytes(reader.array("open key")?);
-            let b_count = reader.u8("open key")?;
-            let b_at = if b_count > 0 { reader.instant(base, "open key")? } else { Instant::MIN };
-            let mut a = Vec::new();
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        let count = reader.len("open keys")?;
+        self.truncate(count);
+        for index in 0..count {
+            if index == self.len() {
+                self.push(OpenKey::new(0));
+            }
+            let open = &mut self[index];
+            open.key = u64::from_le_bytes(reader.array("open key")?);
+            open.b_count = reader.u8("open key")?;
+            open.b_at = if open.b_count > 0 { reader.instant(base, "open key")? } else { Instant::MIN };
+            open.a.clear();
             for _ in 0..reader.len("openings")? {
                 let at = reader.instant(base, "opening")?;
                 let flags = reader.u8("opening")?;
-                a.push(Opening { at, plain: flags & 1 != 0, also_b: flags & 2 != 0 });
+                open.a.push(Opening { at, plain: flags & 1 != 0, also_b: flags & 2 != 0 });
             }
-            keys.push(OpenKey { key, b_at, b_count, a });
         }
-        Ok(keys)
+        Ok(())
     }
 }

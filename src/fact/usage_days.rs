@@ -126,20 +126,21 @@ impl Content for DailyUsage {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>, _: Instant) -> Read<Self> {
-        let mut used = Self::default();
+    fn read(&mut self, reader: &mut Reader<'_>, _: Instant) -> Read<()> {
+        self.settled = None;
+        self.open.clear();
         if reader.u8("use")? & 1 != 0 {
             let (first_day, last_day) = read_days(reader)?;
             let mut settled = Usage { first_day, last_day, ..Usage::first(first_day) };
             read_sums(reader, &mut settled)?;
-            used.settled = Some(settled);
+            self.settled = Some(settled);
         }
         let mut last = 0;
         for _ in 0..reader.len("days")? {
             last = next_day(reader, last)?;
-            used.open.push(day(last)?);
+            self.open.push(day(last)?);
         }
-        Ok(used)
+        Ok(())
     }
 }
 

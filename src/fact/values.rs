@@ -211,13 +211,13 @@ impl Content for TimedValues {
         self.values.iter().for_each(|value| put_kept(out, value));
     }
 
-    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
-        let times = read_times(reader, base)?;
-        let mut values = Vec::with_capacity(times.len());
-        for _ in 0..times.len() {
-            values.push(read_kept(reader)?);
+    fn read(&mut self, reader: &mut Reader<'_>, base: Instant) -> Read<()> {
+        read_times(&mut self.times, reader, base)?;
+        self.values.clear();
+        for _ in 0..self.times.len() {
+            self.values.push(read_kept(reader)?);
         }
-        Ok(Self { times, values })
+        Ok(())
     }
 }
 

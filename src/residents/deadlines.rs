@@ -3,7 +3,7 @@
 use super::residents::Residents;
 use crate::engine::{Detail, Slot};
 use crate::event::Instant;
-use crate::store::{StoreError, decode_state, next_deadline};
+use crate::store::{StoreError, next_deadline};
 
 /// Entries of the timer index read for each decided deadline, at most: most of them are obsolete when they come up.
 const LOOKED_AT_EACH: usize = 4;
@@ -94,8 +94,7 @@ impl Residents {
         }
         let deadline = next_deadline(stored.state())?;
         if deadline <= due {
-            let state = decode_state(stored.state(), self.shard.engine().rules())?;
-            self.shard.insert(customer, state, due);
+            self.shard.insert_stored(customer, stored.state(), due)?;
             return Ok(());
         }
         self.rearmed_count += 1;

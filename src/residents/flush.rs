@@ -17,6 +17,8 @@ pub struct Flushed<'c> {
     pub state: Vec<u8>,
     /// The customer's moves in rankings since they were last flushed.
     pub moves: Vec<RankMove>,
+    /// The customer was never flushed before.
+    pub is_first: bool,
     /// Set if the state was larger than a state may be.
     pub shrunk: Option<Shrunk>,
 }
@@ -68,8 +70,8 @@ impl Residents {
         }
         self.writes.put_customer(customer, indexed_at, &state);
         self.shard.set_indexed_at(slot, indexed_at);
-        let moves = self.shard.take_rank_moves(slot);
-        Flushed { customer: self.shard.customer(slot), state, moves, shrunk }
+        let (moves, is_first) = (self.shard.take_rank_moves(slot), self.shard.mark_stored(slot));
+        Flushed { customer: self.shard.customer(slot), state, moves, is_first, shrunk }
     }
 
     /// Replaces the state of a stored customer who is not in memory. `indexed_at`: where their index entry stands.
@@ -87,7 +89,7 @@ impl Residents {
             move_timer(&mut self.writes, &mut self.due, customer, indexed_at, deadline);
         }
         self.writes.put_customer(customer, deadline, &bytes);
-        Flushed { customer, state: bytes, moves: Vec::new(), shrunk }
+        Flushed { customer, state: bytes, moves: Vec::new(), is_first: false, shrunk }
     }
 
     /// What the current batch writes of customers and their index entries. They are in effect, for `committed`, once

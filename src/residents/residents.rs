@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::due::DueIndex;
 use crate::engine::{CustomerEffect, RiskEffect, Shard, Slot};
 use crate::event::Instant;
-use crate::store::{Batch, Database, StoreError, decode_state};
+use crate::store::{Batch, Database, StoreError};
 
 /// The customers of one partition between memory and its database.
 ///
@@ -101,12 +101,11 @@ impl Residents {
         let mut loaded = 0;
         for (customer, stored) in missing.into_iter().zip(found) {
             if let Some(stored) = stored {
-                let state = decode_state(stored.state(), self.shard.engine().rules())?;
                 let indexed_at = match self.rearmed.get(customer) {
                     Some(at) => *at,
                     None => stored.indexed_at()?,
                 };
-                self.shard.insert(customer, state, indexed_at);
+                self.shard.insert_stored(customer, stored.state(), indexed_at)?;
                 loaded += 1;
             }
         }

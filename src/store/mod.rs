@@ -28,7 +28,7 @@ mod summary_kind;
 mod survey_bytes;
 
 pub use crate::bytes::Corrupt;
-pub use crate::engine::{as_of, decode_state, encode_state, next_deadline, places};
+pub use crate::engine::{as_of, decode_state, encode_state, next_deadline, places, read_state};
 pub use batch::Batch;
 pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
 pub use database::{Database, Stored, StoredCustomer};

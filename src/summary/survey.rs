@@ -75,8 +75,8 @@ impl Survey {
     /// Counts a customer as of the survey's instant, before which every deadline is decided. A customer who has been
     /// decided again since counts as of now. For a state just read `set_customer` must have been called.
     ///
-    /// The engine runs the survey's rules; counting has no effects.
-    pub fn count(&mut self, engine: &mut Engine, state: &CustomerState) {
+    /// The engine runs the survey's rules; counting has no effects, and leaves the state as it was.
+    pub fn count(&mut self, engine: &mut Engine, state: &mut CustomerState) {
         self.customers += 1;
         let forecast = engine.forecast(state, &self.frame.days);
         let is_in = |(_, membership): (usize, &Membership)| membership.member;

@@ -71,8 +71,8 @@ fn moves(engine: &mut Engine, at: f64) -> Survey {
     for events in lives {
         let known: Vec<(&str, f64)> = events.iter().copied().filter(|(_, day)| *day < at).collect();
         if !known.is_empty() {
-            let state = customer(engine, &known, at);
-            survey.count(engine, &state);
+            let mut state = customer(engine, &known, at);
+            survey.count(engine, &mut state);
         }
     }
     survey
@@ -121,12 +121,12 @@ fn future_days_count_as_much_as_the_model_says() {
     let model = Model::Purchases { transactions, amounts };
     let parameters = Parameters { version: 1, model, recalibration: None, provisional: false };
     engine.set_parameters(Some(Arc::new(parameters)), day(0.0));
-    let leaving = customer(&mut engine, &[("buy", 62.0), ("buy", 72.5)], 100.0);
-    let lapsed = customer(&mut engine, &[("buy", 10.0)], 100.0);
+    let mut leaving = customer(&mut engine, &[("buy", 62.0), ("buy", 72.5)], 100.0);
+    let mut lapsed = customer(&mut engine, &[("buy", 10.0)], 100.0);
     let (before, risks) = (leaving.clone(), engine.take_risks());
     assert!(risks.is_empty(), "nothing was to be said of them");
     let mut survey = Survey::new(engine.rules(), day(100.0));
-    survey.count(&mut engine, &leaving);
+    survey.count(&mut engine, &mut leaving);
     assert_eq!((leaving.clone(), engine.take_risks()), (before, vec![]), "looking changes nothing");
     let rules = Arc::clone(engine.rules());
     let lately = cohort(&rules, &survey, "lately").clone();
@@ -148,7 +148,7 @@ fn future_days_count_as_much_as_the_model_says() {
     assert_eq!(lately.week().entries_if_silent, 0);
 
     let mut survey = Survey::new(&rules, day(100.0));
-    survey.count(&mut engine, &lapsed);
+    survey.count(&mut engine, &mut lapsed);
     let lapsing = cohort(&rules, &survey, "lapsing");
     assert_eq!((lapsing.members, lapsing.week().exits_if_silent, lapsing.week().value_at_stake), (1, 0, Number::ZERO));
     let once = crate::churn::Repeats { x: 0.0, t_x: 0.0 };

@@ -39,7 +39,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         engine.fire(state, at, Detail::None, &mut Vec::new());
     }
     let (mut whole, mut parts) = (Survey::new(&rules, at), vec![Survey::new(&rules, at); 3]);
-    for state in states.values() {
+    for state in states.values_mut() {
         let before = state.clone();
         whole.count(&mut engine, state);
         parts[random.below(3)].count(&mut engine, state);
@@ -164,7 +164,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
             shard.apply_parameters(slot, 0, Detail::None, &mut effects);
-            survey.count(&mut own, &shard.state(slot));
+            survey.count(&mut own, &mut shard.state(slot).into_owned());
         }
         surveys.push(survey);
         effects.clear();

@@ -77,7 +77,7 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
             shard.apply_parameters(slot, 0, Detail::None, &mut effects);
-            survey.count(&mut own, &shard.state(slot));
+            survey.count(&mut own, &mut shard.state(slot).into_owned());
         }
         surveys.push(survey);
         effects.clear();

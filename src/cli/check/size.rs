@@ -23,10 +23,9 @@ const FRAME: f64 = 40.0;
 const TEXT: usize = 16;
 /// Bytes of a key: topic names and a customer id.
 const KEY: f64 = 24.0;
-/// Bytes of a decoded customer: measured at 1,000 to 1,600 where a stored one takes 108 to 236.
-const DECODED_FRAME: f64 = 500.0;
-const DECODED_PER_BYTE: f64 = 4.7;
-/// The share of `memory.limit` for decoded customers, and for RocksDB's cache.
+/// Bytes of a customer in memory besides the state: measured at 164 to 348 where a stored one takes 57 to 159.
+const IN_MEMORY_FRAME: f64 = 130.0;
+/// The share of `memory.limit` for customers in memory, and for RocksDB's cache.
 const SHARE: f64 = 0.30;
 const PROGRAM_BYTES: f64 = 40.0 * MIB;
 /// A process of 16 partitions and 100 cohorts stays below this.
@@ -48,8 +47,8 @@ const CHANGE_BYTES: Estimate = Estimate { least: 250.0, expected: 430.0, most: 1
 /// Entries and exits per event: 9,322 of 55,099 in the demo's shop.
 const CHANGES: Estimate = Estimate { least: 0.01, expected: 0.17, most: 0.5 };
 
-/// Events per second of one lane, with six cohorts: all customers decoded in memory, or most read from RocksDB's cache.
-const DECODED_PACE: f64 = 136_000.0;
+/// Events per second of one lane, with six cohorts: all customers in memory, or most read from RocksDB's cache.
+const RESIDENT_PACE: f64 = 136_000.0;
 const CACHED_PACE: f64 = 57_000.0;
 /// Capacity relative to load, so that a backlog is processed as fast as it grew.
 const HEADROOM: f64 = 2.0;
@@ -206,8 +205,8 @@ impl<'a> Load<'a> {
     fn figures(&self, measured: Option<Kept>) -> (Vec<Figure>, Vec<Figure>) {
         let (customers, settings) = (self.customers, &self.settings.settings);
         let stored = measured.map_or_else(|| self.stored(), |kept| around(kept.stored));
-        let decoded = measured
-            .map_or_else(|| stored.map(|bytes| DECODED_FRAME + DECODED_PER_BYTE * bytes), |kept| around(kept.decoded));
+        let in_memory =
+            measured.map_or_else(|| stored.map(|bytes| IN_MEMORY_FRAME + bytes), |kept| around(kept.in_memory));
         let per_event = measured.map_or(CHANGES, |kept| around(kept.changes_per_event));
         let pace = self.pace();
         let lanes = Estimate {
@@ -234,14 +233,14 @@ impl<'a> Load<'a> {
         let changes = per_event.with(CHANGE_BYTES, |changes, bytes| changes * bytes * self.per_second);
         let sent = states.with(changes, |states, changes| states + changes);
 
-        let memory = self.memory(&stored, &decoded, flushed);
+        let memory = self.memory(&stored, &in_memory, flushed);
         let rebuilt = Estimate { least: RESTORED.most, expected: RESTORED.expected, most: RESTORED.least }
             .map(|pace| customers / pace / lanes.expected);
 
         let figure =
             |name, unit, value, comes_from: &str| Figure { name, unit, value, comes_from: comes_from.to_owned() };
         let figures = vec![
-            figure("memory.limit", Unit::Memory, memory, "states in the block cache; at most: all customers decoded"),
+            figure("memory.limit", Unit::Memory, memory, "states in the block cache; at most: all customers in memory"),
             figure("lanes", Unit::Number, lanes, "twice the load, so that a backlog is read as fast as it grew"),
             figure("partitions", Unit::Number, partitions, "4 a lane, a million customers each; more cannot be added"),
             figure("disk", Unit::Bytes, disk, "key, state, timer of each; and what is not compacted yet"),
@@ -255,7 +254,7 @@ impl<'a> Load<'a> {
             figure("network out", Unit::BytesPerSecond, sent, "changed states after flush_after, changes, members"),
             figure("rebuild of a lost disk", Unit::Seconds, rebuilt, "420 K records/s a lane; 96 K not compacted"),
         ];
-        let customer = Customer { stored, decoded, changes: per_event };
+        let customer = Customer { stored, in_memory, changes: per_event };
         (figures, self.basis(measured, &customer, pace))
     }
 
@@ -278,8 +277,8 @@ impl<'a> Load<'a> {
             Figure {
                 name: "a customer in memory",
                 unit: Unit::Bytes,
-                value: customer.decoded,
-                comes_from: source("500 bytes + 4.7 x stored; 1.0 to 1.6 KB were measured"),
+                value: customer.in_memory,
+                comes_from: source("130 bytes + stored; 164 to 348 bytes were measured"),
             },
             Figure {
                 name: "changes for each event",
@@ -307,7 +306,7 @@ impl<'a> Load<'a> {
         let cost = 1.0 + 0.3 * ((cohorts - 6.0) / 54.0).clamp(0.0, 1.0) + 1.4 * ((cohorts - 60.0) / 540.0).max(0.0);
         let cost = if rules.churn.is_some() { cost * CHURN_COST } else { cost };
         // Other machines may be half as fast.
-        Estimate { least: CACHED_PACE / 2.0, expected: CACHED_PACE, most: DECODED_PACE }.map(|pace| pace / cost)
+        Estimate { least: CACHED_PACE / 2.0, expected: CACHED_PACE, most: RESIDENT_PACE }.map(|pace| pace / cost)
     }
 
     /// Customers changed between two flushes, at most, and the interval in seconds.
@@ -321,12 +320,12 @@ impl<'a> Load<'a> {
     }
 
     /// Least: the customers changed between two flushes fit. Expected: RocksDB need not read from disk. Most: no
-    /// customer is decoded twice, and more memory has no effect.
-    fn memory(&self, stored: &Estimate, decoded: &Estimate, flushed: f64) -> Estimate {
+    /// customer is read twice, and more memory has no effect.
+    fn memory(&self, stored: &Estimate, in_memory: &Estimate, flushed: f64) -> Estimate {
         let of = |bytes: f64| ((PROGRAM_BYTES + bytes / SHARE) / STEP).ceil() * STEP;
-        let least = of(flushed * decoded.expected).max(PROCESS_BYTES);
+        let least = of(flushed * in_memory.expected).max(PROCESS_BYTES);
         let expected = of(self.customers * (stored.expected + KEY + FRAMING)).max(least);
-        Estimate { least, expected, most: of(self.customers * decoded.expected).max(expected) }
+        Estimate { least, expected, most: of(self.customers * in_memory.expected).max(expected) }
     }
 
     /// Bytes of a stored customer, from the contents of the facts after a year at this rate. Events are distributed
@@ -358,10 +357,10 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Bytes of one customer, stored and decoded, and changes for each of their events.
+/// Bytes of one customer, stored and in memory, and changes for each of their events.
 struct Customer {
     stored: Estimate,
-    decoded: Estimate,
+    in_memory: Estimate,
     changes: Estimate,
 }
 

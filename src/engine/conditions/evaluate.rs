@@ -155,6 +155,10 @@ impl<'a> CustomerView<'a> {
 
     /// Tests the count of times in a window.
     fn tested(&self, times: &[Instant], window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
+        // Nothing leaves or enters these windows where nothing has happened.
+        if times.is_empty() && !matches!(window, Window::Since { .. } | Window::WithinFirst { .. }) {
+            return self.waited(test, 0, Instant::MAX, window, waits);
+        }
         let Some(part) = within(times, window, self) else { return Verdict::always(false) };
         // For a customer known before the fact was observed the count may fall to zero, and the condition then waits
         // from there.
@@ -272,6 +276,11 @@ impl<'a> CustomerView<'a> {
         let until = left.until.min(right.until);
         let (Some(l), Some(r)) = (left.value, right.value) else { return Verdict { holds: false, until } };
         let ordering = match (l, r) {
+            (Value::Number(l), Value::Number(r)) if factor == Number::ONE => {
+                let (difference, slope) = (l.0.saturating_sub(r.0), left.slope - right.slope);
+                let until = until.min(sign_change(self.at, difference, slope));
+                return Verdict { holds: holds(op, difference.cmp(&0)), until };
+            }
             (Value::Number(l), Value::Number(r)) => {
                 let difference = l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor));
                 let slope = left.slope * Number::ONE - right.slope * factor;
@@ -325,7 +334,11 @@ fn sign_change(at: Instant, difference: i128, slope: i128) -> Instant {
         (0, _) => 1,
         _ if towards_zero => {
             let (distance, speed) = (difference.unsigned_abs(), slope.unsigned_abs());
-            distance.div_ceil(speed)
+            // Division of 128 bits is slow, and hardly ever needed.
+            match (u64::try_from(distance), u64::try_from(speed)) {
+                (Ok(distance), Ok(speed)) => u128::from(distance.div_ceil(speed)),
+                _ => distance.div_ceil(speed),
+            }
         }
         _ => return Instant::MAX,
     };

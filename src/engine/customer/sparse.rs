@@ -6,9 +6,20 @@ use super::membership::Membership;
 
 /// The numbered values that differ from the initial one, ascending by number, so that what a customer has nothing to do
 /// with takes no memory. They are few and contiguous, so finding one costs about as much as indexing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Sparse<T> {
     entries: Vec<(u16, T)>,
+}
+
+impl<T: Clone> Clone for Sparse<T> {
+    fn clone(&self) -> Self {
+        Self { entries: self.entries.clone() }
+    }
+
+    /// Uses the memory again.
+    fn clone_from(&mut self, source: &Self) {
+        self.entries.clone_from(&source.entries);
+    }
 }
 
 impl<T> Sparse<T> {
@@ -18,8 +29,8 @@ impl<T> Sparse<T> {
     }
 
     /// Makes room for so many more values.
-    pub(super) fn reserve_exact(&mut self, values: usize) {
-        self.entries.reserve_exact(values);
+    pub(super) fn reserve(&mut self, values: usize) {
+        self.entries.reserve(values);
     }
 
     fn position(&self, number: usize) -> Result<usize, usize> {
@@ -43,6 +54,17 @@ impl<T> Sparse<T> {
                 self.entries.insert(index, (u16::try_from(number).expect("numbered in 16 bits"), value));
             }
         }
+    }
+
+    /// Adds a value whose number is above all others.
+    pub(super) fn push(&mut self, number: usize, value: T) {
+        debug_assert!(self.entries.last().is_none_or(|(last, _)| usize::from(*last) < number), "numbers ascend");
+        self.entries.push((u16::try_from(number).expect("numbered in 16 bits"), value));
+    }
+
+    /// Removes all values; their numbers ascend.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (usize, T)> {
+        self.entries.drain(..).map(|(number, value)| (usize::from(number), value))
     }
 
     pub fn remove(&mut self, number: usize) -> Option<T> {

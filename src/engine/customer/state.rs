@@ -4,6 +4,7 @@ use super::deadlines::Deadlines;
 use super::membership::Membership;
 use super::recent_ids::RecentId;
 use super::risk::Risk;
+use super::spares::Spares;
 use super::sparse::Sparse;
 use super::standing::RankedValues;
 use crate::event::stored_hash::tie_hash;
@@ -56,6 +57,17 @@ impl CustomerState {
             risk: Risk::default(),
             deadlines: Deadlines::default(),
         }
+    }
+
+    /// Becomes the state of a customer without any event, and keeps the memory; that of facts goes to `spares`.
+    pub(in crate::engine) fn recycle(&mut self, spares: &mut Spares) {
+        self.facts.drain().for_each(|(number, fact)| spares.put(number, fact));
+        self.recent.clear();
+        self.memberships.clear();
+        self.ranked_values.fill(None);
+        self.deadlines.clear();
+        (self.known_since, self.clock, self.next_deadline) = (Instant::MAX, Instant::MIN, Instant::MAX);
+        (self.sequence, self.as_of, self.tie_hash, self.risk) = (0, 0, 0, Risk::default());
     }
 
     /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.

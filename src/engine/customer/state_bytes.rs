@@ -28,6 +28,7 @@ use super::deadlines::Deadlines;
 use super::membership::{EventCause, Membership, PendingChange};
 use super::recent_ids::RecentId;
 use super::risk::Risk;
+use super::spares::Spares;
 use super::standing::RankedValues;
 use super::state::CustomerState;
 use crate::bytes::{Corrupt, FORMAT, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
@@ -122,10 +123,23 @@ fn put_deadlines(deadlines: &Deadlines, base: Instant, out: &mut Vec<u8>) {
 /// # Errors
 /// Bytes that `encode_state` did not write, or not under these rules.
 pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corrupt> {
-    let mut reader = begin(bytes)?;
-    let Head { as_of, known_since: base, clock, flags, next_deadline } = Head::read(&mut reader)?;
     let mut state = CustomerState::new(rules);
+    read_state(bytes, rules, &mut state, &mut Spares::default())?;
+    Ok(state)
+}
+
+/// The same into a state whose memory is used again, together with that of `spares`. On an error `state` is of nobody.
+///
+/// # Errors
+/// As `decode_state`.
+pub fn read_state(bytes: &[u8], rules: &RuleSet, state: &mut CustomerState, spares: &mut Spares) -> Read<()> {
+    let mut reader = begin(bytes)?;
+    state.recycle(spares);
+    let Head { as_of, known_since: base, clock, flags, next_deadline } = Head::read(&mut reader)?;
     (state.as_of, state.known_since, state.clock, state.next_deadline) = (as_of, base, clock, next_deadline);
+    if state.ranked_values.len() != rules.rankings.len() {
+        state.ranked_values = vec![None; rules.rankings.len()].into();
+    }
     if flags & HAS_PLACES != 0 {
         read_places(&mut reader, &mut state.ranked_values)?;
     }
@@ -133,7 +147,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     let mut last = base;
     let ids = reader.len("recent ids")?;
     // Each id takes nine bytes at least.
-    state.recent.reserve_exact(ids.min(bytes.len() / 9));
+    state.recent.reserve(ids.min(bytes.len() / 9));
     for _ in 0..ids {
         let at = reader.instant(last, "recent id")?;
         state.recent.push(RecentId { at, hash: u64::from_le_bytes(reader.array("recent id")?) });
@@ -142,22 +156,24 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     // Numbers ascend, so that none is read twice, the second time on top of the first.
     let mut next = 0;
     let facts = reader.len("facts")?;
-    state.facts.reserve_exact(facts.min(rules.facts.len()));
+    state.facts.reserve(facts.min(rules.facts.len()));
     for _ in 0..facts {
         let number = reader.u32("fact")? as usize;
         let spec = rules.facts.get(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
-        state.facts.put(number, Fact::decode(&mut reader, &spec.kind, base)?);
+        let mut fact = spares.take(number).unwrap_or_else(|| Fact::empty(&spec.kind));
+        fact.read(&mut reader, &spec.kind, base)?;
+        state.facts.push(number, fact);
         next = number + 1;
     }
     next = 0;
     let memberships = reader.len("memberships")?;
-    state.memberships.reserve_exact(memberships.min(rules.cohorts.len()));
+    state.memberships.reserve(memberships.min(rules.cohorts.len()));
     for _ in 0..memberships {
         let number = reader.u32("membership")? as usize;
         if number < next || number >= rules.cohorts.len() {
             return Err(Corrupt("number of a cohort"));
         }
-        state.memberships.put(number, read_membership(&mut reader, base)?);
+        state.memberships.push(number, read_membership(&mut reader, base)?);
         next = number + 1;
     }
     if flags & HAS_RISK != 0 {
@@ -168,7 +184,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
         read_deadlines(&mut reader, flags, state.next_deadline, rules, &mut state.deadlines)?;
     }
-    if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
+    if reader.is_empty() { Ok(()) } else { Err(Corrupt("end of a state")) }
 }
 
 fn read_deadlines(
@@ -179,10 +195,9 @@ fn read_deadlines(
     deadlines: &mut Deadlines,
 ) -> Read<()> {
     if flags & RISK_RISES != 0 {
-        deadlines.set(Machine::Risk, reader.instant(base, "next level of risk")?);
+        deadlines.push(Machine::Risk, reader.instant(base, "next level of risk")?);
     }
     let count = reader.len("deadlines")?;
-    deadlines.reserve_exact(count.min(rules.cohorts.len()));
     let mut next = 0;
     for _ in 0..count {
         let number = reader.u32("deadline")? as usize;
@@ -190,7 +205,7 @@ fn read_deadlines(
             return Err(Corrupt("number of a deadline"));
         }
         let cohort = CohortIx(u16::try_from(number).map_err(|_| Corrupt("number of a deadline"))?);
-        deadlines.set(Machine::Cohort(cohort), reader.instant(base, "deadline")?);
+        deadlines.push(Machine::Cohort(cohort), reader.instant(base, "deadline")?);
         next = number + 1;
     }
     Ok(())
@@ -229,6 +244,14 @@ fn begin(bytes: &[u8]) -> Read<Reader<'_>> {
 /// Bytes that do not begin as a state's.
 pub fn as_of(bytes: &[u8]) -> Result<i64, Corrupt> {
     begin(bytes)?.i64("as of")
+}
+
+/// Has no event been applied to the customer yet? Without reading the rest.
+///
+/// # Errors
+/// Bytes that do not begin as a state's.
+pub(in crate::engine) fn is_new(bytes: &[u8]) -> Result<bool, Corrupt> {
+    Head::read(&mut begin(bytes)?).map(|head| head.known_since == Instant::MAX)
 }
 
 /// The next deadline in a state, without reading the rest.

@@ -143,13 +143,18 @@ impl Decision<'_> {
         let cohort = self.context.rules.cohort(number);
         loop {
             // Taken out while its machine reads the other memberships; it never reads its own.
-            let mut membership = self.state.memberships.get_mut(index).map(std::mem::take).unwrap_or_default();
+            let held = self.state.memberships.get_mut(index).map(std::mem::take);
+            let was_held = held.is_some();
+            let mut membership = held.unwrap_or_default();
             let Outcome { step, deadline } = step(cohort, &mut membership, &self.view(at));
             if let Step::Deferred(origin) = step {
                 keep_pending(&mut membership, || trigger.pending_change(origin));
             }
             let pending = if matches!(step, Step::Changed(..)) { membership.pending.take() } else { None };
-            self.state.memberships.set(index, membership);
+            // Most customers have nothing to do with most cohorts.
+            if was_held || !membership.is_new() {
+                self.state.memberships.set(index, membership);
+            }
             match step {
                 Step::Rest | Step::Deferred(_) => return deadline,
                 Step::Armed => {

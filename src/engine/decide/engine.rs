@@ -7,6 +7,7 @@ use super::decision::Decision;
 use super::detail::Detail;
 use super::feed::feed;
 use super::scratch::Scratch;
+use super::trial::Trial;
 use crate::engine::conditions::{CustomerView, Observed};
 use crate::engine::customer::{CustomerState, RecentId, Thresholds, is_duplicate, remember};
 use crate::engine::effects::{Counts, Effect, RiskEffect};
@@ -21,6 +22,7 @@ use crate::rules::{Input, Node, RuleSet};
 pub struct Engine {
     pub(super) context: Context,
     scratch: Scratch,
+    pub(in crate::engine) trial: Trial,
 }
 
 /// The result of applying an event.
@@ -50,7 +52,7 @@ impl Engine {
             #[cfg(test)]
             derives: Vec::new(),
         };
-        Self { context, scratch }
+        Self { context, scratch, trial: Trial::default() }
     }
 
     /// Sets since when the log has been read, where that was not from its beginning, or not for every fact.
@@ -134,9 +136,11 @@ impl Engine {
         self.apply_parameters(state, detail, effects);
         let deadlines = self.fire(state, event.at.max(stream_time), detail, effects);
         let mut counts = Counts { deadlines, ..Counts::default() };
-        state.set_customer(event.customer);
+        if state.tie_hash == 0 {
+            state.set_customer(event.customer);
+        }
         self.remember(state, event, identity, oldest_arrival, &mut counts);
-        let Self { context, scratch } = self;
+        let Self { context, scratch, .. } = self;
         scratch.clear();
         let settled_before = context.settled_before(stream_time);
         feed(context, scratch, state, event, settled_before, |_| true, &mut counts);
@@ -175,7 +179,7 @@ impl Engine {
         event: &CustomerEvent<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        let Self { context, scratch } = self;
+        let Self { context, scratch, .. } = self;
         scratch.clear();
         let settled_before = context.settled_before(event.at);
         feed(context, scratch, state, event, settled_before, |_| true, &mut Counts::default());
@@ -247,7 +251,7 @@ impl Engine {
         let mut counts = Counts::default();
         self.remember(state, event, identity, oldest_arrival, &mut counts);
         state.known_since = state.known_since.min(event.at);
-        let Self { context, scratch } = self;
+        let Self { context, scratch, .. } = self;
         let settled_before = context.settled_before(stream_time);
         feed(context, scratch, state, event, settled_before, |fact| wanted[usize::from(fact.0)], &mut counts);
         true
@@ -290,7 +294,7 @@ impl Engine {
     /// Decides a customer under the parameters in force as of the instant at which these came into force, unless that
     /// is done already. False: nothing changed.
     pub fn apply_parameters(&mut self, state: &mut CustomerState, detail: Detail, effects: &mut Vec<Effect>) -> bool {
-        let Self { context, scratch } = self;
+        let Self { context, scratch, .. } = self;
         let Some(churn) = context.rules.churn.as_ref().filter(|_| context.has_stale_parameters(state)) else {
             return false;
         };
@@ -309,6 +313,11 @@ impl Engine {
     pub fn risk(&self, state: &CustomerState, at: Instant) -> Option<RiskEffect> {
         let view = self.view(state, at);
         RiskReport::at(&view).map(|report| report.effect(state, state.risk.level, Trigger::Time, &view))
+    }
+
+    /// Calls `each` with the changes of risk levels since the last call, in order.
+    pub(in crate::engine) fn drain_risks(&mut self, each: impl FnMut(RiskEffect)) {
+        self.scratch.risks.drain(..).for_each(each);
     }
 
     /// Changes of risk levels since the last call, in order.

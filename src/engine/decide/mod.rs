@@ -13,6 +13,8 @@ mod machine_set;
 mod scratch;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use detail::Detail;
 pub use engine::{Applied, Engine};
+pub(super) use trial::Trial;

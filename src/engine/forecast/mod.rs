@@ -4,7 +4,7 @@
 use crate::churn::{Customer, SilenceCorrection, days_since};
 use crate::engine::conditions::Prediction;
 use crate::engine::customer::CustomerState;
-use crate::engine::decide::{Detail, Engine};
+use crate::engine::decide::{Detail, Engine, Trial};
 use crate::engine::effects::Effect;
 use crate::event::{Change, CustomerEvent, Instant, Number, Value};
 use crate::rules::{CohortIx, PlainVisit};
@@ -41,15 +41,15 @@ pub struct RiskAndValue {
 
 impl Engine {
     /// The possible changes between the first and the last of ascending instants; the others divide the time between
-    /// into days. Every deadline before the first is decided. The customer's state is not changed, and there are no
-    /// effects.
+    /// into days. Every deadline before the first is decided. The customer's state is afterwards what it was, and there
+    /// are no effects.
     ///
-    /// A copy of the customer is run forward, as `fire` will do, and at each step a visit is tried for what it would
-    /// change at once. Consequences of that change, and other events, are not forecast. A change by silence has the
-    /// probability that no visit comes before it, one by a visit the probability that the first visit comes then, under
-    /// the parameters in force. Without parameters, or for a customer without any activity, silence is taken as
-    /// certain.
-    pub fn forecast(&mut self, state: &CustomerState, days: &[Instant]) -> Vec<ForecastChange> {
+    /// The customer is run forward, as `fire` will do, and at each step a visit is tried for what it would change at
+    /// once; then all is taken back. Consequences of that change, and other events, are not forecast. A change by
+    /// silence has the probability that no visit comes before it, one by a visit the probability that the first visit
+    /// comes then, under the parameters in force. Without parameters, or for a customer without any activity, silence is
+    /// taken as certain.
+    pub fn forecast(&mut self, state: &mut CustomerState, days: &[Instant]) -> Vec<ForecastChange> {
         let (Some(from), Some(until)) = (days.first().copied(), days.last().copied()) else { return Vec::new() };
         let silence_forecast =
             self.view(state, from).prediction().map(|prediction| SilenceForecast::of(&prediction, from));
@@ -57,25 +57,43 @@ impl Engine {
         if visit.is_none() && state.next_deadline >= until && !self.has_stale_parameters(state) {
             return Vec::new();
         }
+        let mut trial = std::mem::take(&mut self.trial);
+        trial.start.save(state);
+        let found = self.run_forward(state, days, (silence_forecast, visit), &mut trial);
+        trial.start.restore(state);
+        self.trial = trial;
+        found
+    }
+
+    fn run_forward(
+        &mut self,
+        state: &mut CustomerState,
+        days: &[Instant],
+        (silence_forecast, visit): (Option<SilenceForecast>, Option<PlainVisit>),
+        trial: &mut Trial,
+    ) -> Vec<ForecastChange> {
+        let (from, until) = (days[0], days[days.len() - 1]);
         let (mut found, mut effects) = (Vec::new(), Vec::new());
-        let (mut copy, mut at) = (state.clone(), from);
+        let mut at = from;
         // Changes by new parameters are not part of the forecast.
-        if self.apply_parameters(&mut copy, Detail::None, &mut effects) {
+        if self.apply_parameters(state, Detail::None, &mut effects) {
             effects.clear();
         }
         loop {
-            let before = visit.map(|_| copy.clone());
-            let changed = self.next_step(&mut copy, until, &mut effects);
-            if let (Some(visit), Some(mut before), Some(silence_forecast)) = (visit, before, silence_forecast)
-                && silence_forecast.silence(at) != silence_forecast.silence(changed)
-            {
-                let visit_effects = self.effects_of_visit(&mut before, visit, at, silence_forecast.spend);
+            trial.effects.clear();
+            if let (Some(visit), Some(silence_forecast)) = (visit, silence_forecast) {
+                self.try_visit(state, visit, at, silence_forecast.spend, trial);
+            }
+            let changed = self.next_step(state, until, &mut effects);
+            if let Some(silence_forecast) = silence_forecast.filter(|silence_forecast| {
+                !trial.effects.is_empty() && silence_forecast.silence(at) != silence_forecast.silence(changed)
+            }) {
                 for pair in days.windows(2) {
                     let (begins, ends) = (pair[0].max(at), pair[1].min(changed));
-                    if begins < ends && !visit_effects.is_empty() {
+                    if begins < ends {
                         let probability = Number(silence_forecast.silence(begins).0 - silence_forecast.silence(ends).0);
                         found.extend(
-                            visit_effects.iter().map(|effect| of(effect, begins, Assumption::Visit, probability)),
+                            trial.effects.iter().map(|effect| of(effect, begins, Assumption::Visit, probability)),
                         );
                     }
                 }
@@ -103,15 +121,16 @@ impl Engine {
         until
     }
 
-    /// The effects of a visit after an instant at which every deadline is decided: in the next millisecond, as no
-    /// cohort is both entered and left at one instant.
-    fn effects_of_visit(
+    /// Finds the effects of a visit after an instant at which every deadline is decided: in the next millisecond, as no
+    /// cohort is both entered and left at one instant. The state is afterwards what it was.
+    fn try_visit(
         &mut self,
         state: &mut CustomerState,
         visit: PlainVisit,
         at: Instant,
         spend: Option<Number>,
-    ) -> Vec<Effect> {
+        trial: &mut Trial,
+    ) {
         let amount = visit.amount.zip(spend).map(|(amount, spend)| (amount, Value::Number(spend)));
         let event = CustomerEvent {
             customer: "",
@@ -124,9 +143,17 @@ impl Engine {
             unusable_values: 0,
             properties: amount.as_slice(),
         };
-        let mut effects = Vec::new();
-        self.apply_hypothetical(state, &event, &mut effects);
-        effects
+        trial.before_visit.save(state);
+        let fed = self.rules().feeds(visit.name).iter().map(|feed| usize::from(feed.fact.0));
+        trial.facts.extend(fed.map(|number| (number, state.facts.get(number).cloned())));
+        self.apply_hypothetical(state, &event, &mut trial.effects);
+        for (number, fact) in trial.facts.drain(..) {
+            match fact {
+                Some(fact) => state.facts.put(number, fact),
+                None => drop(state.facts.remove(number)),
+            }
+        }
+        trial.before_visit.restore(state);
     }
 
     /// The risk and the value of a customer at an instant. `None` without `[churn]`, without parameters, or for a
@@ -208,7 +235,9 @@ mod tests {
             }
             // They leave when the horizon ends.
             let from = day(30);
-            let forecast = engine.forecast(&state, &[from, day(61)]);
+            let before = state.clone();
+            let forecast = engine.forecast(&mut state, &[from, day(61)]);
+            assert_eq!(state, before);
             let left = forecast.iter().find(|forecast| forecast.assumption == Assumption::Silence).unwrap();
             let risk = engine.risk(&state, from).unwrap().probability;
             assert_eq!(left.at, day(60));

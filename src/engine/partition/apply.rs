@@ -37,12 +37,12 @@ impl Shard {
         detail: Detail,
         out: &mut Vec<CustomerEffect>,
     ) -> bool {
-        self.unpack(slot);
-        let state = self.slots[slot.0 as usize].body.decoded();
+        let place = self.begin_change(slot);
+        let state = self.decoded.state_mut(place);
         let applied = self.engine.apply(state, event, position, self.stream_time, detail, &mut self.effects);
         let Applied::Applied(counts) = applied else { return false };
         self.counts += counts;
-        self.record_change(slot, position + 1, out);
+        self.record_change(slot, place, position + 1, out);
         self.fire_due(position + 1, detail, out);
         self.advance(self.timing.stream_time_at(event.at));
         true
@@ -96,21 +96,21 @@ impl Shard {
                 break;
             }
             self.timers.pop();
-            let resident = &mut self.slots[slot.0 as usize];
+            let resident = &mut self.slots[slot];
             // Stale: the customer was evicted, or has an earlier timer.
             if resident.timer_at != at {
                 continue;
             }
             resident.timer_at = Instant::MAX;
             let limit = until.min(at.next());
-            if resident.body.next_deadline() >= limit {
+            if self.next_deadline(slot) >= limit {
                 self.set_timer(slot);
                 continue;
             }
-            self.unpack(slot);
-            let state = self.slots[slot.0 as usize].body.decoded();
+            let place = self.begin_change(slot);
+            let state = self.decoded.state_mut(place);
             self.counts.deadlines += self.engine.fire(state, limit, detail, &mut self.effects);
-            self.record_change(slot, as_of, out);
+            self.record_change(slot, place, as_of, out);
             return Some((at, slot));
         }
         None
@@ -143,10 +143,10 @@ impl Shard {
         detail: Detail,
         out: &mut Vec<CustomerEffect>,
     ) {
-        self.unpack(slot);
-        let state = self.slots[slot.0 as usize].body.decoded();
+        let place = self.begin_change(slot);
+        let state = self.decoded.state_mut(place);
         if self.engine.reevaluate_ranks(state, old, self.stream_time, detail, &mut self.effects) {
-            self.record_change(slot, as_of, out);
+            self.record_change(slot, place, as_of, out);
         }
     }
 
@@ -158,10 +158,10 @@ impl Shard {
 
     /// Decides a customer under the parameters in force, unless that is done already; `as_of` as for `fire_due`.
     pub fn apply_parameters(&mut self, slot: Slot, as_of: i64, detail: Detail, out: &mut Vec<CustomerEffect>) {
-        self.unpack(slot);
-        let state = self.slots[slot.0 as usize].body.decoded();
+        let place = self.begin_change(slot);
+        let state = self.decoded.state_mut(place);
         if self.engine.apply_parameters(state, detail, &mut self.effects) {
-            self.record_change(slot, as_of, out);
+            self.record_change(slot, place, as_of, out);
             self.fire_due(as_of, detail, out);
         }
     }

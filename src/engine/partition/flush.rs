@@ -2,6 +2,7 @@
 
 use super::shard::Shard;
 use super::slot::Slot;
+use super::slots::CLEAN;
 
 impl Shard {
     /// Begins a batch at a log position: what changes from now on is dirty since then.
@@ -11,11 +12,11 @@ impl Shard {
 
     /// Where the oldest batch began that has changes not yet flushed.
     pub fn oldest_dirty(&mut self) -> Option<i64> {
-        while let Some((start, slot)) = self.dirty.front().copied() {
-            if self.slots[slot.0 as usize].dirty_since == Some(start) {
+        while let Some((start, slot)) = self.dirty.first() {
+            if self.slots[slot].dirty_since == start {
                 return Some(start);
             }
-            self.dirty.pop_front();
+            self.dirty.pop();
         }
         None
     }
@@ -32,33 +33,37 @@ impl Shard {
         if self.oldest_dirty()? > batch_start {
             return None;
         }
-        let (_, slot) = self.dirty.pop_front()?;
-        let resident = self.resident_mut(slot);
-        (resident.dirty_since, resident.is_stored) = (None, true);
-        self.dirty_count -= 1;
+        let (_, slot) = self.dirty.first()?;
+        self.dirty.pop();
+        self.take_if_dirty(slot);
         Some(slot)
     }
 
     /// Has nothing changed since the customer was last flushed?
     #[must_use]
     pub fn is_clean(&self, slot: Slot) -> bool {
-        self.slots[slot.0 as usize].dirty_since.is_none()
+        self.slots[slot].is_clean()
     }
 
     /// Marks one customer clean, because the caller flushes it. False: it was clean.
     pub fn take_if_dirty(&mut self, slot: Slot) -> bool {
-        let resident = self.resident_mut(slot);
-        let was_dirty = resident.dirty_since.take().is_some();
-        resident.is_stored |= was_dirty;
+        let resident = &mut self.slots[slot];
+        let was_dirty = !resident.is_clean();
+        resident.dirty_since = CLEAN;
         self.dirty_count -= usize::from(was_dirty);
         was_dirty
+    }
+
+    /// Records that the caller stores the customer. True: for the first time.
+    pub fn mark_stored(&mut self, slot: Slot) -> bool {
+        !std::mem::replace(&mut self.slots[slot].is_stored, true)
     }
 
     /// Drops the older half of the customer's longest list; see
     /// [`CustomerState::shrink`](crate::engine::CustomerState::shrink).
     pub fn shrink(&mut self, slot: Slot) -> bool {
-        self.unpack(slot);
-        let shrunk = self.resident_mut(slot).body.decoded().shrink();
+        let place = self.begin_change(slot);
+        let shrunk = self.decoded.state_mut(place).shrink();
         self.counts.approximated += u64::from(shrunk);
         shrunk
     }

@@ -5,38 +5,67 @@ use std::hash::{BuildHasher as _, BuildHasherDefault};
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
-use super::resident::Resident;
 use super::slot::Slot;
 
-/// The slots by their customers' ids. The ids themselves are in the slots alone: a million of them take 20 MB or more.
-#[derive(Debug, Default)]
-pub(super) struct CustomerIndex(HashTable<Slot>);
+/// Tables among which the slots are spread by hash: a table that grows moves its own entries alone, so that no event
+/// waits until a million of them are moved.
+const TABLES: usize = 64;
 
-fn hash(customer: &str) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(customer)
+/// The slots by their customers' ids. The ids themselves are with the slots alone: a million of them take 20 MB or more.
+#[derive(Debug)]
+pub(super) struct CustomerIndex {
+    tables: Vec<HashTable<Entry>>,
+    len: usize,
 }
 
-fn customer(slots: &[Resident], slot: Slot) -> &str {
-    &slots[slot.0 as usize].customer
+/// The hash saves reading the ids of others.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    hash: u32,
+    slot: Slot,
+}
+
+fn hash_of(customer: &[u8]) -> u32 {
+    (BuildHasherDefault::<FxHasher>::default().hash_one(customer) >> 32) as u32
+}
+
+/// The hash within a table: in all its bits, of which tables take the highest and the lowest.
+fn spread(hash: u32) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    u64::from(hash).wrapping_mul(ODD).rotate_left(32)
 }
 
 impl CustomerIndex {
-    pub(super) fn find(&self, id: &str, slots: &[Resident]) -> Option<Slot> {
-        self.0.find(hash(id), |slot| customer(slots, *slot) == id).copied()
+    pub(super) fn new() -> Self {
+        Self { tables: vec![HashTable::new(); TABLES], len: 0 }
+    }
+
+    /// The slot of a customer. `id_of`: the id of the customer in a slot.
+    pub(super) fn find<'s>(&self, id: &[u8], id_of: impl Fn(Slot) -> &'s [u8]) -> Option<Slot> {
+        let hash = hash_of(id);
+        let found = self.tables[hash as usize % TABLES]
+            .find(spread(hash), |entry| entry.hash == hash && id_of(entry.slot) == id);
+        found.map(|entry| entry.slot)
     }
 
     /// Adds a slot whose customer is in none yet.
-    pub(super) fn insert(&mut self, slot: Slot, slots: &[Resident]) {
-        self.0.insert_unique(hash(customer(slots, slot)), slot, |slot| hash(customer(slots, *slot)));
+    pub(super) fn insert(&mut self, id: &[u8], slot: Slot) {
+        let hash = hash_of(id);
+        self.tables[hash as usize % TABLES]
+            .insert_unique(spread(hash), Entry { hash, slot }, |entry| spread(entry.hash));
+        self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, id: &str, slots: &[Resident]) {
-        if let Ok(entry) = self.0.find_entry(hash(id), |slot| customer(slots, *slot) == id) {
+    pub(super) fn remove(&mut self, id: &[u8], slot: Slot) {
+        let hash = hash_of(id);
+        let table = &mut self.tables[hash as usize % TABLES];
+        if let Ok(entry) = table.find_entry(spread(hash), |entry| entry.slot == slot) {
             entry.remove();
+            self.len -= 1;
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 }

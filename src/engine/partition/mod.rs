@@ -1,15 +1,20 @@
 //! The customers of one partition that are in memory: their timers, their changes not yet flushed, and their eviction.
 //!
-//! `shard` is the data and the loading of customers; each other file is one aspect of it.
+//! `shard` is the data and the loading of customers; each other file is one aspect of it. A customer is kept as bytes, in
+//! `slab`, as the store has them; the few who had an event lately are in `decoded` as well.
 
 mod apply;
+mod decoded;
+mod dirty;
 mod eviction;
 mod flush;
 mod index;
+mod packed;
 mod ranks;
-mod resident;
 mod shard;
+mod slab;
 mod slot;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -1,6 +1,5 @@
 //! The positions of customers in rankings, as the lane counts them.
 
-use super::resident::Resident;
 use super::shard::Shard;
 use super::slot::Slot;
 use crate::engine::customer::Standing;
@@ -18,30 +17,19 @@ pub struct RankMove {
 impl Shard {
     /// A customer's present positions, as moves from none.
     pub fn rank_positions(&self, slot: Slot) -> impl Iterator<Item = RankMove> + '_ {
-        let Resident { customer, body, .. } = &self.slots[slot.0 as usize];
-        let values = body.ranked_values(self.engine.rules().rankings.len()).into_owned();
-        let hash = tie_hash(customer);
+        let hash = tie_hash(self.customer(slot));
         let standing = move |value| Standing { value, hash };
-        let values = values.into_iter().enumerate();
+        let values = self.ranked_values(slot).into_iter().enumerate();
         values.filter_map(move |(ranking, value)| Some(RankMove { ranking, from: None, to: Some(standing(value?)) }))
     }
 
     /// The customer's moves in rankings since the last call: the caller counts them.
     pub fn take_rank_moves(&mut self, slot: Slot) -> Vec<RankMove> {
-        let Resident { customer, body, reported, .. } = &mut self.slots[slot.0 as usize];
-        let mut moves = Vec::new();
-        if reported.is_empty() {
-            return moves;
-        }
-        let hash = tie_hash(customer);
+        let Some(counted) = self.counted.remove(&slot) else { return Vec::new() };
+        let hash = tie_hash(self.customer(slot));
         let standing = |value: Option<Number>| value.map(|value| Standing { value, hash });
-        let values = body.ranked_values(reported.len());
-        for (ranking, (from, to)) in reported.iter_mut().zip(values.iter()).enumerate() {
-            if from != to {
-                moves.push(RankMove { ranking, from: standing(*from), to: standing(*to) });
-                *from = *to;
-            }
-        }
-        moves
+        let values = counted.into_iter().zip(self.ranked_values(slot)).enumerate();
+        let moves = values.filter(|(_, (from, to))| from != to);
+        moves.map(|(ranking, (from, to))| RankMove { ranking, from: standing(from), to: standing(to) }).collect()
     }
 }

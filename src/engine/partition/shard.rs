@@ -1,17 +1,25 @@
 //! One partition's customers in memory, and the order in which their events and timers are processed.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
+use rustc_hash::FxHashMap;
+
+use super::decoded::DecodedStates;
+use super::dirty::DirtyQueue;
 use super::index::CustomerIndex;
-use super::resident::Resident;
+use super::packed::{Packed, WRITTEN_HERE, customer_of, pack, pack_stored};
+use super::slab::Slab;
 use super::slot::Slot;
+use super::slots::{Resident, Slots};
 use super::timers::TimerQueue;
 use super::timing::Timing;
-use crate::engine::customer::CustomerState;
+use crate::bytes::Corrupt;
+use crate::engine::customer::{
+    CustomerState, RankedValues, Spares, as_of, encode_state, is_new, next_deadline, places,
+};
 use crate::engine::decide::Engine;
 use crate::engine::effects::{Counts, Effect, RiskEffect};
-use crate::event::{DeadLetterReason, Instant};
+use crate::event::{DeadLetterReason, Instant, Number};
 
 /// An effect, and the customer it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +36,11 @@ pub struct Shard {
     pub(super) stream_time: Instant,
     /// Added to an offset where a state records its log position.
     position_shift: i64,
-    pub(super) slots: Vec<Resident>,
-    pub(super) free: Vec<Slot>,
+    pub(super) slots: Slots,
+    /// The customers' ids and packed states.
+    pub(super) slab: Slab,
+    /// The states that are decoded; what the slab has of them may be outdated.
+    pub(super) decoded: DecodedStates,
     pub(super) by_customer: CustomerIndex,
     /// At least one timer at or before each resident's next deadline; stale timers are skipped when they fire.
     pub(super) timers: TimerQueue,
@@ -40,18 +51,17 @@ pub struct Shard {
     pub(super) counts: Counts,
     /// Where the current batch began: what changes in it is dirty since then.
     pub(super) batch_start: i64,
-    /// By start of batch, ascending; entries of customers that are clean again, or dirty since later, are skipped.
-    pub(super) dirty: VecDeque<(i64, Slot)>,
+    /// Entries of customers that are clean again, or dirty since later, are skipped.
+    pub(super) dirty: DirtyQueue,
     /// How many customers have changes not yet flushed.
     pub(super) dirty_count: usize,
-    /// About what the residents take in memory.
-    pub(super) bytes: usize,
     /// The hand of the clock that picks customers to evict.
     pub(super) hand: usize,
-    /// Customers whose state is decoded, the longest decoded first, once each; a customer who was removed leaves an entry
-    /// behind, which the next one in that slot has.
-    pub(super) decoded: VecDeque<Slot>,
-    /// Scratch for a state's bytes.
+    /// The values by which the lane's counters count a customer, where those of the state are others.
+    pub(super) counted: FxHashMap<Slot, RankedValues>,
+    /// The customer's values in rankings before the current change.
+    pub(super) values_before: Vec<Option<Number>>,
+    /// Scratch for a customer's bytes.
     pub(super) scratch: Vec<u8>,
 }
 
@@ -67,19 +77,20 @@ impl Shard {
             timing,
             stream_time,
             position_shift: 0,
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_customer: CustomerIndex::default(),
+            slots: Slots::default(),
+            slab: Slab::new(),
+            decoded: DecodedStates::new(),
+            by_customer: CustomerIndex::new(),
             timers: TimerQueue::new(),
             effects: Vec::new(),
             risks: Vec::new(),
             counts: Counts::default(),
             batch_start: 0,
-            dirty: VecDeque::new(),
+            dirty: DirtyQueue::default(),
             dirty_count: 0,
-            bytes: 0,
             hand: 0,
-            decoded: VecDeque::new(),
+            counted: FxHashMap::default(),
+            values_before: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -110,43 +121,66 @@ impl Shard {
 
     /// The customer's slot, if in memory.
     pub fn find(&mut self, customer: &str) -> Option<Slot> {
-        let slot = self.by_customer.find(customer, &self.slots)?;
-        self.resident_mut(slot).recent = true;
+        let slot = self.slot_of(customer)?;
+        self.slots[slot].recent = true;
         Some(slot)
+    }
+
+    fn slot_of(&self, customer: &str) -> Option<Slot> {
+        let id_of = |slot: Slot| customer_of(self.slab.get(self.slots[slot].block));
+        self.by_customer.find(customer.as_bytes(), id_of)
     }
 
     /// The customer's state, if in memory; for eviction this is no reference to it.
     #[must_use]
     pub fn peek(&self, customer: &str) -> Option<Cow<'_, CustomerState>> {
-        self.by_customer.find(customer, &self.slots).map(|slot| self.state(slot))
+        self.slot_of(customer).map(|slot| self.state(slot))
     }
 
     /// Touches what an event of this customer will need, so that it is on its way to the cache while others are looked
     /// up.
     pub fn prefetch(&self, slot: Slot) {
-        std::hint::black_box(self.slots[slot.0 as usize].body.prefetch());
+        let resident = &self.slots[slot];
+        if resident.place().is_none() {
+            // One byte of each cache line.
+            let bytes = self.slab.get(resident.block);
+            std::hint::black_box(bytes.iter().step_by(64).fold(0, |all, byte| all ^ byte));
+        }
     }
 
-    /// Loads a stored customer into memory. `indexed_at`: the deadline under which the stored index has them; `MAX`:
-    /// none.
+    /// Loads a customer into memory. `indexed_at`: the deadline under which the stored index has them; `MAX`: none.
     pub fn insert(&mut self, customer: &str, mut state: CustomerState, indexed_at: Instant) -> Slot {
         state.set_customer(customer);
-        let resident = Resident::new(customer, state, indexed_at);
-        self.bytes += resident.bytes as usize;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                let is_queued = self.slots[slot.0 as usize].is_queued;
-                self.slots[slot.0 as usize] = Resident { is_queued, ..resident };
-                slot
-            }
-            None => {
-                self.slots.push(resident);
-                Slot(u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 customers are in memory"))
-            }
-        };
-        self.by_customer.insert(slot, &self.slots);
-        self.queue(slot);
+        pack(customer, &state, self.engine.rules(), &mut self.scratch);
+        let slot = self.add(customer, indexed_at);
         self.set_timer(slot);
+        slot
+    }
+
+    /// The same from the state's bytes, which are decoded: an event or a deadline of the customer follows.
+    ///
+    /// # Errors
+    /// Bytes that are no state under these rules.
+    pub fn insert_stored(&mut self, customer: &str, state: &[u8], indexed_at: Instant) -> Result<Slot, Corrupt> {
+        pack_stored(customer, state, self.engine.rules(), &mut self.scratch);
+        let slot = self.add(customer, indexed_at);
+        match self.decode(slot) {
+            Ok(_) => {
+                self.set_timer(slot);
+                Ok(slot)
+            }
+            Err(damage) => {
+                self.remove(slot);
+                Err(damage)
+            }
+        }
+    }
+
+    /// Adds the customer whose bytes are in the scratch.
+    fn add(&mut self, customer: &str, indexed_at: Instant) -> Slot {
+        let block = self.slab.store(&self.scratch);
+        let slot = self.slots.add(Resident { block, indexed_at, recent: true, ..Resident::NONE });
+        self.by_customer.insert(customer.as_bytes(), slot);
         slot
     }
 
@@ -157,40 +191,91 @@ impl Shard {
             None => {
                 let state = CustomerState::new(self.engine.rules());
                 let slot = self.insert(customer, state, Instant::MAX);
-                self.resident_mut(slot).is_stored = false;
+                self.slots[slot].is_stored = false;
                 slot
             }
         }
     }
 
+    /// Call before a change of the customer's state, which it decodes if it is packed. Returns its place among the
+    /// decoded ones.
+    pub(super) fn begin_change(&mut self, slot: Slot) -> usize {
+        let place = match self.slots[slot].place() {
+            Some(place) => place,
+            None => self.decode(slot).expect(WRITTEN_HERE),
+        };
+        let values = &self.decoded.state(place).ranked_values;
+        self.values_before.clear();
+        self.values_before.extend_from_slice(values);
+        place
+    }
+
     /// Call after a change of the state in `slot`: marks it dirty, updates its timer, moves its effects to `out`. It
     /// includes every event before `as_of` now.
-    pub(super) fn record_change(&mut self, slot: Slot, as_of: i64, out: &mut Vec<CustomerEffect>) {
-        let resident = &mut self.slots[slot.0 as usize];
-        resident.body.decoded().as_of = as_of.saturating_add(self.position_shift);
-        resident.recent = true;
-        if resident.dirty_since.is_none() {
-            resident.dirty_since = Some(self.batch_start);
-            self.dirty_count += 1;
-            self.dirty.push_back((self.batch_start, slot));
+    pub(super) fn record_change(&mut self, slot: Slot, place: usize, as_of: i64, out: &mut Vec<CustomerEffect>) {
+        let state = self.decoded.state_mut(place);
+        state.as_of = as_of.saturating_add(self.position_shift);
+        if *self.values_before != *state.ranked_values {
+            let before = &self.values_before;
+            self.counted.entry(slot).or_insert_with(|| before.as_slice().into());
         }
-        if resident.count_change() {
-            self.measure(slot);
+        let deadline = state.next_deadline;
+        self.decoded.count_change(place);
+        let resident = &mut self.slots[slot];
+        resident.recent = true;
+        if resident.is_clean() {
+            resident.dirty_since = self.batch_start;
+            self.dirty_count += 1;
+            self.dirty.push(self.batch_start, slot);
         }
         out.extend(self.effects.drain(..).map(|effect| CustomerEffect { slot, effect }));
-        self.risks.extend(self.engine.take_risks().into_iter().map(|effect| (slot, effect)));
-        self.set_timer(slot);
+        self.engine.drain_risks(|effect| self.risks.push((slot, effect)));
+        self.set_timer_at(slot, deadline);
         // A customer that is flushed before eviction leaves an entry behind.
         if self.dirty.len() > 2 * self.by_customer.len() + STALE_ENTRIES {
             let slots = &self.slots;
-            self.dirty.retain(|(start, slot)| slots[slot.0 as usize].dirty_since == Some(*start));
+            self.dirty.retain(|start, slot| slots[slot].dirty_since == start);
+        }
+    }
+
+    /// Decodes the state of a customer, which is packed. Returns its place.
+    fn decode(&mut self, slot: Slot) -> Result<usize, Corrupt> {
+        while self.decoded.is_full()
+            && let Some((place, other)) = self.decoded.victim()
+        {
+            self.pack_one(place, other);
+        }
+        let rules = self.engine.rules();
+        let packed = Packed::of(self.slab.get(self.slots[slot].block), rules);
+        let place = self.decoded.add(slot, rules, |state, spares| packed.read(rules, state, spares))?;
+        self.slots[slot].decoded = u32::try_from(place).expect("few customers are decoded");
+        Ok(place)
+    }
+
+    /// Packs a customer whose state is decoded.
+    pub(super) fn pack_one(&mut self, place: usize, slot: Slot) {
+        let rules = self.engine.rules();
+        let resident = &mut self.slots[slot];
+        if self.decoded.is_changed(place) {
+            let customer = Packed::of(self.slab.get(resident.block), rules).customer();
+            pack(customer, self.decoded.state(place), rules, &mut self.scratch);
+            self.slab.replace(&mut resident.block, &self.scratch);
+        }
+        resident.decoded = super::slots::PACKED;
+        self.decoded.remove(place, rules);
+        if self.slab.is_sparse() {
+            self.slab.compact(self.slots.blocks_mut());
         }
     }
 
     /// Sets a timer for the customer's next deadline, unless an earlier one is set.
     pub(super) fn set_timer(&mut self, slot: Slot) {
-        let resident = &mut self.slots[slot.0 as usize];
-        let deadline = resident.body.next_deadline();
+        self.set_timer_at(slot, self.next_deadline(slot));
+    }
+
+    #[inline]
+    fn set_timer_at(&mut self, slot: Slot, deadline: Instant) {
+        let resident = &mut self.slots[slot];
         // An earlier timer stays in place; when it fires, one is set for the deadline.
         if deadline < resident.timer_at {
             resident.timer_at = deadline;
@@ -204,96 +289,128 @@ impl Shard {
 
     fn rebuild_timers(&mut self) {
         self.timers = TimerQueue::new();
-        for (resident, number) in self.slots.iter().zip(0..) {
+        for (slot, resident) in self.slots.iter() {
             if resident.timer_at < Instant::MAX {
-                self.timers.push(resident.timer_at, Slot(number));
+                self.timers.push(resident.timer_at, slot);
             }
         }
     }
 
+    /// The customer's bytes, which are outdated where the state is decoded.
+    fn packed(&self, slot: Slot) -> Packed<'_> {
+        Packed::of(self.slab.get(self.slots[slot].block), self.engine.rules())
+    }
+
+    /// The customer's state, if it is decoded.
+    fn decoded(&self, slot: Slot) -> Option<&CustomerState> {
+        self.slots[slot].place().map(|place| self.decoded.state(place))
+    }
+
     #[must_use]
     pub fn customer(&self, slot: Slot) -> &str {
-        &self.slots[slot.0 as usize].customer
+        self.packed(slot).customer()
     }
 
     /// The customer's state: a copy where it is packed.
     #[must_use]
     pub fn state(&self, slot: Slot) -> Cow<'_, CustomerState> {
-        let Resident { customer, body, .. } = &self.slots[slot.0 as usize];
-        body.state(customer, self.engine.rules())
+        match self.decoded(slot) {
+            Some(state) => Cow::Borrowed(state),
+            None => {
+                let rules = self.engine.rules();
+                let mut state = CustomerState::new(rules);
+                self.packed(slot).read(rules, &mut state, &mut Spares::default()).expect(WRITTEN_HERE);
+                Cow::Owned(state)
+            }
+        }
+    }
+
+    /// Copies the customer's state into one that is reused. False: the customer is not in memory. For eviction this is
+    /// no reference to it.
+    pub fn copy_state(&self, customer: &str, into: &mut CustomerState, spares: &mut Spares) -> bool {
+        let Some(slot) = self.slot_of(customer) else { return false };
+        match self.decoded(slot) {
+            Some(state) => *into = state.clone(),
+            None => self.packed(slot).read(self.engine.rules(), into, spares).expect(WRITTEN_HERE),
+        }
+        true
     }
 
     /// Appends the bytes of the customer's state, as `encode_state` does.
     pub fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
-        self.slots[slot.0 as usize].body.encode(out);
+        match self.decoded(slot) {
+            Some(state) => encode_state(state, out),
+            None => out.extend_from_slice(self.packed(slot).state),
+        }
     }
 
     #[must_use]
     pub fn next_deadline(&self, slot: Slot) -> Instant {
-        self.slots[slot.0 as usize].body.next_deadline()
+        match self.decoded(slot) {
+            Some(state) => state.next_deadline,
+            None => next_deadline(self.packed(slot).state).expect(WRITTEN_HERE),
+        }
     }
 
     /// The log position after the last input in the customer's state.
     #[must_use]
     pub fn as_of(&self, slot: Slot) -> i64 {
-        self.slots[slot.0 as usize].body.as_of()
+        match self.decoded(slot) {
+            Some(state) => state.as_of,
+            None => as_of(self.packed(slot).state).expect(WRITTEN_HERE),
+        }
     }
 
     /// Has no event been applied to the customer yet?
     #[must_use]
     pub fn is_new(&self, slot: Slot) -> bool {
-        self.slots[slot.0 as usize].body.is_new()
-    }
-
-    /// Decodes the customer's state, before it is changed.
-    pub(super) fn unpack(&mut self, slot: Slot) {
-        let Resident { customer, body, .. } = &mut self.slots[slot.0 as usize];
-        if body.unpack(customer, self.engine.rules()) {
-            self.measure(slot);
-            self.queue(slot);
+        match self.decoded(slot) {
+            Some(state) => state.known_since == Instant::MAX,
+            None => is_new(self.packed(slot).state).expect(WRITTEN_HERE),
         }
     }
 
-    /// Lets a customer whose state is decoded be packed in time.
-    pub(super) fn queue(&mut self, slot: Slot) {
-        if !std::mem::replace(&mut self.resident_mut(slot).is_queued, true) {
-            self.decoded.push_back(slot);
+    /// The customer's value in each ranking.
+    pub(super) fn ranked_values(&self, slot: Slot) -> RankedValues {
+        match self.decoded(slot) {
+            Some(state) => state.ranked_values.clone(),
+            None => places(self.packed(slot).state, self.engine.rules().rankings.len()).expect(WRITTEN_HERE).0,
         }
-    }
-
-    /// Measures what the customer takes in memory.
-    pub(super) fn measure(&mut self, slot: Slot) {
-        let resident = &mut self.slots[slot.0 as usize];
-        let bytes = resident.measured_bytes();
-        self.bytes = self.bytes - resident.bytes as usize + bytes as usize;
-        resident.bytes = bytes;
-    }
-
-    pub(super) fn resident_mut(&mut self, slot: Slot) -> &mut Resident {
-        &mut self.slots[slot.0 as usize]
     }
 
     /// The deadline under which the stored index has this customer.
     #[must_use]
     pub fn indexed_at(&self, slot: Slot) -> Instant {
-        self.slots[slot.0 as usize].indexed_at
+        self.slots[slot].indexed_at
     }
 
     pub fn set_indexed_at(&mut self, slot: Slot, at: Instant) {
-        self.slots[slot.0 as usize].indexed_at = at;
+        self.slots[slot].indexed_at = at;
     }
 
     /// All customers in memory.
     pub fn residents(&self) -> impl Iterator<Item = Slot> + use<> {
-        let taken: Vec<Slot> =
-            self.slots.iter().zip(0..).filter(|(r, _)| !r.customer.is_empty()).map(|(_, slot)| Slot(slot)).collect();
+        let taken: Vec<Slot> = self.slots.iter().map(|(slot, _)| slot).collect();
         taken.into_iter()
     }
 
-    /// Customers in memory who were never flushed.
-    pub fn unstored(&self) -> impl Iterator<Item = Slot> + '_ {
-        let slots = self.slots.iter().zip(0..);
-        slots.filter(|(r, _)| !r.customer.is_empty() && !r.is_stored).map(|(_, slot)| Slot(slot))
+    /// The next customers in memory who were never flushed, from a slot on, `most` at most, of at most `looks` slots;
+    /// and where to go on. `None`: those were the last.
+    #[must_use]
+    pub fn unstored_from(&self, from: Slot, most: usize, looks: usize) -> (Vec<Slot>, Option<Slot>) {
+        let mut found = Vec::new();
+        let end = u32::try_from(self.slots.len()).expect("slots are numbered in 32 bits");
+        let until = end.min(from.0.saturating_add(u32::try_from(looks).unwrap_or(u32::MAX)));
+        for slot in (from.0..until).map(Slot) {
+            if found.len() == most {
+                return (found, Some(slot));
+            }
+            let resident = &self.slots[slot];
+            if !resident.block.is_empty() && !resident.is_stored {
+                found.push(slot);
+            }
+        }
+        (found, (until < end).then_some(Slot(until)))
     }
 
     /// Changes of risk levels since the last call, of each customer in order.

@@ -16,8 +16,15 @@ pub(super) struct TimerQueue {
     near: BinaryHeap<Reverse<(Instant, Slot)>>,
     sorted_to: i64,
     /// By hour, none empty.
-    far: BTreeMap<i64, Vec<Reverse<(Instant, Slot)>>>,
+    far: BTreeMap<i64, Vec<Timer>>,
     len: usize,
+}
+
+/// Milliseconds from the beginning of the hour, and the slot: half of what an instant and a slot take.
+#[derive(Debug, Clone, Copy)]
+struct Timer {
+    after: u32,
+    slot: Slot,
 }
 
 impl TimerQueue {
@@ -31,7 +38,8 @@ impl TimerQueue {
         if hour < self.sorted_to {
             self.near.push(Reverse((at, slot)));
         } else {
-            self.far.entry(hour).or_default().push(Reverse((at, slot)));
+            let after = u32::try_from(at.0.rem_euclid(Span::HOUR.0)).expect("an hour has fewer than 2^32 milliseconds");
+            self.far.entry(hour).or_default().push(Timer { after, slot });
         }
     }
 
@@ -39,7 +47,10 @@ impl TimerQueue {
     pub(super) fn peek(&mut self) -> Option<(Instant, Slot)> {
         if self.near.is_empty() {
             let (hour, entries) = self.far.pop_first()?;
-            self.near = entries.into();
+            // The hour of the earliest instant of all begins before it.
+            let begins = hour.wrapping_mul(Span::HOUR.0);
+            let of_hour = |timer: Timer| Reverse((Instant(begins.wrapping_add(i64::from(timer.after))), timer.slot));
+            self.near.extend(entries.into_iter().map(of_hour));
             self.sorted_to = hour + 1;
         }
         self.near.peek().map(|Reverse(entry)| *entry)

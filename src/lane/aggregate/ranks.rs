@@ -17,10 +17,13 @@ use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::publish_schedule::Load;
-use crate::lane::partition::rank_state::{RankState, count_all};
+use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::Partition;
 use crate::lane::summaries::updates::ThresholdsUpdate;
 use crate::store::{Published, Stage, StoreError};
+
+/// Customers of a partition that are counted again in one turn: some 25 ms.
+const RECOUNT_MAX: usize = 50_000;
 
 impl Partition {
     /// Are the counters of this tick not published yet, or is another publication due because much has changed?
@@ -32,8 +35,8 @@ impl Partition {
 
     /// Samples the counters from time to time, to see whether they have changed much.
     fn watch_counters(&mut self, now: Moment) {
-        let RankState { schedule, needs_recount, .. } = &self.ranks;
-        if !self.rules.rules.rankings.is_empty() && !needs_recount && schedule.is_sample_due(self.load(), now) {
+        let RankState { schedule, recount, .. } = &self.ranks;
+        if !self.rules.rules.rankings.is_empty() && recount.is_none() && schedule.is_sample_due(self.load(), now) {
             self.sample_counters(now);
         }
     }
@@ -69,12 +72,11 @@ impl Partition {
         Ok(true)
     }
 
-    /// Adds the counters to the batch. Everything must be flushed.
+    /// Adds the counters to the batch, once all customers are counted. Everything must be flushed.
     fn publish_counters(&mut self, tick: i64, refresh: Duration, plan: &mut Plan) -> Result<(), StoreError> {
         let rules = Arc::clone(&self.rules.rules);
-        if self.ranks.needs_recount || self.ranks.counters.are_short() {
-            self.ranks.counters = count_all(self.residents.database(), &rules)?;
-            (self.ranks.changed, self.ranks.needs_recount) = (true, false);
+        if !self.ranks.continue_recount(self.residents.database(), &rules, RECOUNT_MAX)? {
+            return Ok(());
         }
         self.begin();
         let now = Moment::now();

@@ -8,15 +8,18 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashSet;
 
-use crate::engine::{Sampling, week_of};
+use crate::engine::{CustomerState, Sampling, Slot, Spares, week_of};
 use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::Partition;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::rules::ast::Unit;
-use crate::store::{PublishedSample, StoreError, decode_state, encode_survey};
+use crate::store::{PublishedSample, StoreError, encode_survey, read_state};
 use crate::summary::Survey;
+
+/// Customers in memory that are passed over for each one who was never flushed, at most.
+const PASSED_OVER_EACH: usize = 100;
 
 impl Partition {
     /// Starts a survey if one is due, or goes on with it. Scans at most `most` stored customers and returns how many it
@@ -37,12 +40,14 @@ impl Partition {
         let mut pass = match self.survey_pass.take() {
             Some(pass) => pass,
             None => {
-                let Some(mut pass) = self.owed(context).map(Box::new) else { return Ok(0) };
-                self.count_unstored(&mut pass);
-                pass
+                let Some(pass) = self.owed(context) else { return Ok(0) };
+                Box::new(pass)
             }
         };
-        let (looked, done) = self.count_some(&mut pass, most)?;
+        let (looked, done) = match pass.unstored_from {
+            Some(from) => (self.count_unstored(&mut pass, from, most), false),
+            None => self.count_some(&mut pass, most)?,
+        };
         if done {
             self.publish(*pass, plan);
         } else {
@@ -73,22 +78,34 @@ impl Partition {
         (survey.is_some() || sampling.is_some()).then(|| SurveyPass {
             day: if survey.is_some() { day } else { last.day },
             week: if sampling.is_some() { week } else { last.week },
+            unstored_from: Some(Slot(0)),
             through: String::new(),
             early: FxHashSet::default(),
             survey,
             sampling,
             engine: self.new_engine(),
+            state: CustomerState::new(&self.rules.rules),
+            spares: Spares::default(),
         })
     }
 
-    /// Counts the customers who were not flushed yet, whom the scan of the database would miss.
-    fn count_unstored(&self, pass: &mut SurveyPass) {
+    /// Counts the next customers who were not flushed yet, whom the scan of the database would miss. Returns how many
+    /// were scanned.
+    fn count_unstored(&self, pass: &mut SurveyPass, from: Slot, most: usize) -> usize {
         let shard = self.residents.shard();
-        for slot in shard.unstored() {
+        let mut looked = 0;
+        let (unstored, next) = shard.unstored_from(from, most, most * PASSED_OVER_EACH);
+        for slot in unstored {
+            looked += 1;
             let customer = shard.customer(slot);
-            pass.early.insert(customer.into());
-            pass.count(customer, &shard.state(slot), self.stream_time());
+            if pass.early.insert(customer.into()) {
+                shard.copy_state(customer, &mut pass.state, &mut pass.spares);
+                pass.count(customer, self.stream_time());
+            }
         }
+        pass.unstored_from = next;
+        // Those passed over take time too.
+        looked.max(1)
     }
 
     /// Scans the next customers. Returns how many, and whether that was all.
@@ -106,14 +123,11 @@ impl Partition {
             if pass.early.contains(customer) {
                 return Ok(ControlFlow::Continue(()));
             }
-            match shard.peek(customer) {
-                Some(state) => pass.count(customer, &state, now),
-                None => {
-                    let mut state = decode_state(state, rules)?;
-                    state.set_customer(customer);
-                    pass.count(customer, &state, now);
-                }
+            if !shard.copy_state(customer, &mut pass.state, &mut pass.spares) {
+                read_state(state, rules, &mut pass.state, &mut pass.spares)?;
+                pass.state.set_customer(customer);
             }
+            pass.count(customer, now);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok((looked, done))

@@ -30,7 +30,7 @@ pub(in crate::lane) struct Share {
 
 /// Adds a flushed state to the plan, as its changelog record, and counts it.
 pub(in crate::lane) fn put_state(flushed: Flushed<'_>, part: &mut Part, ranks: &mut RankState, plan: &mut Plan) {
-    let Flushed { customer, state, moves, shrunk } = flushed;
+    let Flushed { customer, state, moves, shrunk, .. } = flushed;
     if let Some(Shrunk { before, limit }) = shrunk {
         // The dropped history may change later decisions.
         tracing::warn!(
@@ -44,7 +44,7 @@ pub(in crate::lane) fn put_state(flushed: Flushed<'_>, part: &mut Part, ranks: &
     part.tally.flushed += 1;
     let key = customer_key(customer);
     plan.records.push(OutputRecord::new(Topic::Changelog, part.partition, Some(state)).with_key(&key));
-    ranks.count(&moves);
+    ranks.count(customer, &moves);
 }
 
 impl Partition {
@@ -113,11 +113,15 @@ impl Partition {
     /// Flushes at most `most` customers dirty since a batch that began at or before `limit`, with the current batch.
     /// Returns how many.
     fn flush_before(&mut self, limit: i64, most: usize, plan: &mut Plan) -> usize {
+        let now = self.stream_time();
         let part = self.part.as_mut().expect("a batch is under way");
         let mut flushed = 0;
         while flushed < most
             && let Some(state) = self.residents.flush_next(limit)
         {
+            if let Some(pass) = &mut self.survey_pass {
+                pass.flushed(&state, now);
+            }
             put_state(state, part, &mut self.ranks, plan);
             flushed += 1;
         }
@@ -146,8 +150,12 @@ impl Partition {
 
     /// Flushes one customer with the current batch, if they are dirty.
     pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
+        let now = self.stream_time();
         if let Some(state) = self.residents.flush_one(slot) {
             let part = self.part.as_mut().expect("a batch is under way");
+            if let Some(pass) = &mut self.survey_pass {
+                pass.flushed(&state, now);
+            }
             put_state(state, part, &mut self.ranks, plan);
         }
     }

@@ -25,29 +25,61 @@ pub(in crate::lane) struct RankState {
     pub(in crate::lane) changed_since_publication: bool,
     /// When they are published within a tick.
     pub(in crate::lane) schedule: PublishSchedule,
-    /// The rules have changed: all customers are counted again before the next publication.
-    pub(in crate::lane) needs_recount: bool,
+    /// All customers are counted again before the next publication, since no counters of these rules are known.
+    pub(in crate::lane) recount: Option<Recount>,
+}
+
+/// Counting all customers of a partition again, a share in each turn.
+pub(in crate::lane) struct Recount {
+    /// Those up to this id.
+    counters: Counters,
+    through: String,
+}
+
+impl Recount {
+    fn new(rules: &RuleSet) -> Self {
+        Self { counters: Counters::new(rules), through: String::new() }
+    }
+
+    /// Counts at most `most` customers. Everything that was flushed is in the database. True: that was all.
+    fn go_on(&mut self, database: &Database, rules: &RuleSet, most: usize) -> Result<bool, StoreError> {
+        let (mut looked, mut done) = (0, true);
+        let from = std::mem::take(&mut self.through);
+        database.for_each_customer(&from, |customer, state| {
+            if looked == most {
+                done = false;
+                return Ok(ControlFlow::Break(()));
+            }
+            looked += 1;
+            customer.clone_into(&mut self.through);
+            let (places, _) = places(state, rules.rankings.len())?;
+            for (ranking, place) in self.counters.rankings.iter_mut().zip(places) {
+                if let Some(value) = place {
+                    ranking.add(Standing { value, hash: tie_hash(customer) });
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(done)
+    }
 }
 
 impl RankState {
     /// For rules that have just come into force: everything is to be counted again.
     pub(in crate::lane) fn recounting(rules: &RuleSet) -> Self {
-        Self { needs_recount: true, changed: true, ..Self::of(Counters::new(rules), None) }
+        Self { recount: Some(Recount::new(rules)), changed: true, ..Self::of(Counters::new(rules), None) }
     }
 
-    /// From the database; counts the customers if it holds no counters for these rules.
+    /// From the database; the customers are to be counted if it holds no counters for these rules.
     pub(in crate::lane) fn load(
         database: &Database,
         applying: Option<ThresholdsProgress>,
         rules: &RuleSet,
     ) -> Result<Self, StoreError> {
-        let stored = stored_counters(database, rules)?;
-        let changed = stored.is_none() && !rules.rankings.is_empty();
-        let counters = match stored {
-            Some(counters) => counters,
-            None => count_all(database, rules)?,
-        };
-        Ok(Self { changed, ..Self::of(counters, applying) })
+        Ok(match stored_counters(database, rules)? {
+            Some(counters) => Self::of(counters, applying),
+            None => Self { applying, ..Self::recounting(rules) },
+        })
     }
 
     /// Counters as the database has them.
@@ -60,13 +92,38 @@ impl RankState {
             published_stage: None,
             changed_since_publication: false,
             schedule: PublishSchedule::new(Moment::now()),
-            needs_recount: false,
+            recount: None,
         }
     }
 
-    /// Counts customers whose values have changed with a flush.
-    pub(in crate::lane) fn count(&mut self, moves: &[RankMove]) {
-        if self.needs_recount {
+    /// Counts again, if that is needed, at most `most` customers. Everything that was flushed is in the database. True:
+    /// the counters are those of all customers.
+    pub(in crate::lane) fn continue_recount(
+        &mut self,
+        database: &Database,
+        rules: &RuleSet,
+        most: usize,
+    ) -> Result<bool, StoreError> {
+        if self.recount.is_none() && self.counters.are_short() {
+            self.recount = Some(Recount::new(rules));
+        }
+        let Some(recount) = &mut self.recount else { return Ok(true) };
+        if !recount.go_on(database, rules, most)? {
+            return Ok(false);
+        }
+        if let Some(Recount { counters, .. }) = self.recount.take() {
+            (self.counters, self.changed) = (counters, true);
+        }
+        Ok(true)
+    }
+
+    /// Counts a customer whose values have changed with a flush.
+    pub(in crate::lane) fn count(&mut self, customer: &str, moves: &[RankMove]) {
+        if let Some(recount) = &mut self.recount {
+            // Those who come later are counted as they were flushed.
+            if customer <= recount.through.as_str() {
+                moves.iter().for_each(|moved| recount.counters.count(moved));
+            }
             return;
         }
         moves.iter().for_each(|moved| self.counters.count(moved));
@@ -83,7 +140,7 @@ impl RankState {
             return None;
         }
         let mut bytes = Vec::new();
-        if self.needs_recount {
+        if self.recount.is_some() {
             return Some(bytes);
         }
         encode_counters(&self.counters, rules, &mut bytes);
@@ -98,24 +155,6 @@ pub(in crate::lane) fn stored_counters(database: &Database, rules: &RuleSet) -> 
     }
     let Some(bytes) = database.counters()?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
     Ok(decode_counters(&bytes, rules)?)
-}
-
-/// Counts all customers of a database.
-pub(in crate::lane) fn count_all(database: &Database, rules: &RuleSet) -> Result<Counters, StoreError> {
-    let mut counters = Counters::new(rules);
-    if rules.rankings.is_empty() {
-        return Ok(counters);
-    }
-    database.for_each_customer("", |customer, state| {
-        let (places, _) = places(state, rules.rankings.len())?;
-        for (ranking, place) in counters.rankings.iter_mut().zip(places) {
-            if let Some(value) = place {
-                ranking.add(Standing { value, hash: tie_hash(customer) });
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(counters)
 }
 
 /// How a customer's values in the rankings change from one stored state to another.
