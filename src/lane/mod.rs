@@ -7,7 +7,9 @@
 //!
 //! A batch is decided in memory (`partition`), then published as one Kafka transaction: outputs, dead letters, the
 //! flushed states, META, and the input offsets (`commit`). Only once that is known to be committed, the same is written
-//! to the partition's database, in one write. So the database is never ahead of Kafka.
+//! to the partition's database, in one write. So the database is never ahead of Kafka. Of a large batch the first records
+//! are sent while the rest is decided (`commit::ahead`): into the same transaction, which ends with the offsets or is
+//! aborted.
 //!
 //! | a crash | leaves | and a restart |
 //! |---|---|---|

@@ -40,7 +40,8 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
         return Ok(PublishOutcome::Aborted(AbortCause::Refused(reason)));
     }
     let ahead_for = tools.producer.transaction_timeout() / AHEAD_FOR;
-    let ahead = ahead.filter(|ahead| tools.producer.is_open() && ahead.begun.elapsed() < ahead_for);
+    let is_of_use = |ahead: &Ahead| ahead.failed.is_some() || ahead.begun.elapsed() < ahead_for;
+    let ahead = ahead.filter(|ahead| tools.producer.is_open() && is_of_use(ahead));
     let started = Moment::now();
     let begun = ahead.as_ref().map_or(started, |ahead| ahead.begun);
     let sent_ahead = ahead.as_ref().map_or(Duration::ZERO, |ahead| ahead.sending);
