@@ -140,7 +140,9 @@ impl Table {
 fn next_row(input: &mut Input, delimiter: u8, line: &mut u64, row: &mut Row) -> Result<bool, Trouble> {
     let Row { raw, text, ends } = row;
     loop {
-        (raw.clear(), text.clear(), ends.clear());
+        raw.clear();
+        text.clear();
+        ends.clear();
         let mut place = Within::Start;
         // A cell in quotes may hold line breaks.
         loop {

@@ -269,7 +269,13 @@ mod tests {
     fn version() -> Arc<Version> {
         let rules = load("r.toml", "[cohorts.c]\nwho = 'in the top 10 % by sum(buy.amount)'").unwrap();
         let rules = Arc::new(rules);
-        Arc::new(Version { number: 1, coverage: Arc::new(Coverage::new(&rules)), rules, counters: Vec::new() })
+        Arc::new(Version {
+            number: 1,
+            coverage: Arc::new(Coverage::new(&rules)),
+            rules,
+            joined: Arc::default(),
+            counters: Vec::new(),
+        })
     }
 
     /// Customers numbered so, each with a sum of their number.

@@ -190,7 +190,13 @@ mod tests {
 
     fn version(number: u64, who: &str) -> Arc<Version> {
         let rules = Arc::new(rules::load("r.toml", &format!("[cohorts.a]\nwho = '{who}'\n")).unwrap());
-        Arc::new(Version { number, coverage: Arc::new(Coverage::new(&rules)), rules, counters: Vec::new() })
+        Arc::new(Version {
+            number,
+            coverage: Arc::new(Coverage::new(&rules)),
+            rules,
+            joined: Arc::default(),
+            counters: Vec::new(),
+        })
     }
 
     #[test]
