@@ -30,6 +30,8 @@ pub(super) fn routes() -> Router<Views> {
 #[derive(Debug, Serialize)]
 struct Now<M> {
     members: M,
+    /// Up to when everything is decided: what happens by time alone after that does not count yet.
+    decided_to: Option<String>,
     /// The partitions that are counted.
     partitions: Vec<i32>,
     /// Those of other processes, or of none, or being restored. If there are none, sizes are those of the cohorts.
@@ -60,7 +62,8 @@ fn now(views: &Views) -> Option<Now<BTreeMap<String, u64>>> {
     others.sort_unstable();
     let is_known = !states.running.is_empty() || !others.is_empty();
     let members = views.metrics.cohort_members();
-    is_known.then_some(Now { members, partitions: states.running, partitions_not_counted: others })
+    let decided_to = views.metrics.decided_to().map(|at| at.to_string());
+    is_known.then_some(Now { members, decided_to, partitions: states.running, partitions_not_counted: others })
 }
 
 async fn all(State(views): State<Views>) -> Response {
@@ -70,7 +73,9 @@ async fn all(State(views): State<Views>) -> Response {
 }
 
 async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
-    let Some(Now { members, partitions, partitions_not_counted }) = now(&views) else { return starting() };
+    let Some(Now { members, decided_to, partitions, partitions_not_counted }) = now(&views) else {
+        return starting();
+    };
     let overview = views.latest.overview();
     let cohort = overview.as_deref().and_then(|overview| overview.detail(&name));
     if cohort.is_none() && !members.contains_key(&name) {
@@ -82,7 +87,7 @@ async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
     }
     // A cohort that has only been surveyed is of rules that were in force then.
     let members = members.get(&name).copied();
-    json_response(StatusCode::OK, &Document::new(Now { members, partitions, partitions_not_counted }, cohort))
+    json_response(StatusCode::OK, &Document::new(Now { members, decided_to, partitions, partitions_not_counted }, cohort))
 }
 
 fn starting() -> Response {

@@ -17,6 +17,7 @@ use crate::codec::{Schemas, WriterSchema};
 use crate::event::Instant;
 use crate::kafka::{Brokers, Consumer, Producer, Sizes, Watermarks};
 use crate::marks::{Mark, Marks, Place};
+use crate::member::dead_letter_log::DeadLetterLog;
 use crate::member::error::MemberError;
 use crate::member::fencing::FencingHistory;
 use crate::member::fresh::Fresh;
@@ -108,6 +109,7 @@ pub(crate) struct Gatherer {
     pub(super) reading: Reading,
     pub(super) merge: Merge<Content>,
     pub(super) schema_waits: SchemaWaits,
+    pub(super) letters: DeadLetterLog<String>,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) starting: Starting,
     /// Partitions that must not be read on, each waiting for an operator.
@@ -156,6 +158,7 @@ impl Gatherer {
             settings,
             merge: Merge::default(),
             schema_waits: SchemaWaits::default(),
+            letters: DeadLetterLog::default(),
             partitions: BTreeMap::new(),
             starting: Starting::default(),
             held: BTreeSet::new(),

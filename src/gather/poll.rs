@@ -11,6 +11,8 @@ use super::reading::{Content, Fate, Now, Reading, needed};
 use super::sources::Sources;
 use super::topics::way_on;
 use crate::kafka::{Failure, Kind, Polled, Record};
+use crate::marks::Place;
+use crate::member::dead_letter_log::DeadLetterLog;
 use crate::member::error::{MemberError, ignore_retriable};
 use crate::member::fresh::FRESH_RECORDS;
 use crate::member::schema_waits::{SchemaGate, SchemaWaits};
@@ -38,6 +40,7 @@ struct Intake<'a> {
     reading: &'a mut Reading,
     merge: &'a mut Merge<Content>,
     schema_waits: &'a mut SchemaWaits,
+    letters: &'a DeadLetterLog<String>,
     to_seek: &'a mut BTreeSet<i32>,
     now: Now,
     is_clock_right: bool,
@@ -91,6 +94,10 @@ impl Intake<'_> {
             (Fate::DeadLetter(reason), Some(detail)) => Some((reason, detail)),
             _ => None,
         };
+        if let Some((reason, detail)) = refused {
+            let Place { topic, partition } = &partition.place;
+            self.letters.note(reason, detail, (topic, *partition, record.offset()));
+        }
         if let Some((reason, detail)) = partition.fresh.count(refused) {
             self.taken.refused = Some((number, reason, detail));
             return ControlFlow::Break(());
@@ -123,6 +130,7 @@ impl Gatherer {
                 reading: &mut self.reading,
                 merge: &mut self.merge,
                 schema_waits: &mut self.schema_waits,
+                letters: &self.letters,
                 to_seek: &mut self.to_seek,
                 now,
                 is_clock_right,

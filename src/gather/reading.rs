@@ -49,7 +49,8 @@ pub(super) enum Fate {
 pub(super) struct Content {
     pub(super) fate: Fate,
     pub(super) records: Vec<Written>,
-    /// The times of its first and its latest event.
+    /// The times of its first and its latest event; of a skipped record its own, so that a source is as far as it was
+    /// read, however little of it is wanted.
     pub(super) times: Option<(Instant, Instant)>,
     /// What is wrong with it, if it is a dead letter.
     pub(super) detail: Option<String>,
@@ -100,7 +101,8 @@ pub(super) struct Encoding {
 
 enum Mapped {
     Events { records: Vec<Written>, first: Instant, last: Instant },
-    Skipped(&'static str),
+    /// With its time, if that is known.
+    Skipped(&'static str, Option<Instant>),
 }
 
 impl Reading {
@@ -115,8 +117,9 @@ impl Reading {
             Ok(Mapped::Events { records, first, last }) => {
                 Content { fate: Fate::Mapped, records, times: Some((first, last)), detail: None }
             }
-            Ok(Mapped::Skipped(reason)) => {
-                Content { fate: Fate::Skipped(reason), records: Vec::new(), times: None, detail: None }
+            Ok(Mapped::Skipped(reason, at)) => {
+                let times = at.map(|at| (at, at));
+                Content { fate: Fate::Skipped(reason), records: Vec::new(), times, detail: None }
             }
             Err(refused) => self.dead_letter(topic, partition, record, refused),
         }
@@ -133,7 +136,11 @@ impl Reading {
         let (topic, number) = (sources.topics()[topic].as_str(), sources.place_of(topic));
         let of = RecordOf { source: number, mapping: &source.mapping, topic, partition };
         mapper.map(of, schemas, record, |outcome, lies| match outcome {
-            Outcome::Skipped(reason) => Ok(Mapped::Skipped(reason.as_str())),
+            Outcome::Skipped(reason, at) => {
+                // One ahead of the clock says nothing of how far the source is.
+                let at = at.filter(|at| *at <= now.clock + now.max_future_skew);
+                Ok(Mapped::Skipped(reason.as_str(), at))
+            }
             Outcome::Refused(refusal) => Err(refusal.into()),
             Outcome::Mapped(events) => encoding.encode(&events, source.name(), lies, record.timestamp(), now),
         })

@@ -12,6 +12,7 @@ use crate::marks::{Mark, Place};
 use crate::member::error::MemberError;
 use crate::member::transactions::{backoff, needs_operator, recreate_producer};
 use crate::metrics::{Retry, Transaction, Wait, WaitCause};
+use crate::settings::Time;
 
 /// Between two marks of a partition of which nothing is written.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -83,7 +84,7 @@ impl Gatherer {
             if is_at_end {
                 let trusted = trusted.get(self.sources.of_topic(partition.topic).name());
                 let now = self.now.map(|now| trusted.map_or(now, |until| now.min(*until)));
-                partition.progress.at_end(now, time.arrives_within, time.live_after);
+                partition.reach_end(now, time);
             }
             let mark = partition.as_mark(&self.settings.kafka.group_id, !is_at_end);
             let is_due = match &partition.mark {
@@ -253,6 +254,20 @@ impl Gatherer {
 }
 
 impl Partition {
+    /// Everything that the partition holds was written; `now`: the wall clock, as far as it can be trusted.
+    fn reach_end(&mut self, now: Option<Instant>, time: Time) {
+        let was_caught_up = self.progress.caught_up;
+        self.progress.at_end(now, time.arrives_within, time.live_after);
+        if !was_caught_up && !self.progress.live {
+            let (source, complete_to) = (&self.place, self.progress.complete_to);
+            tracing::info!(
+                %source, %complete_to, seconds = time.live_after.0 / 1_000,
+                "Read to its end, and its last record is old. Time follows the clock once a new one comes, or after so long \
+                 at its end (time.live_after); until then nothing later is decided by time."
+            );
+        }
+    }
+
     fn as_mark(&self, group: &str, has_backlog: bool) -> Mark {
         Mark {
             group: group.to_owned(),

@@ -9,15 +9,16 @@ use crate::event::{Instant, Span};
 use crate::inquiry::Latest;
 use crate::lane::identity::CurrentLog;
 use crate::lane::output::changes::RecordEncoder;
-use crate::lane::output::dead_letter_log::DeadLetterLog;
 use crate::lane::output::limits::RecordLimits;
 use crate::lane::output::record::Topic;
+use crate::lane::output::rejection::RejectionDetail;
 use crate::lane::partition::placement::{Placement, Seen};
 use crate::lane::summaries::role::Role;
 use crate::lane::versions::edit_report::Edits;
 use crate::lane::versions::missing_names::FirstLoad;
 use crate::lane::versions::rulebook::Rulebook;
 use crate::marks::Marks;
+use crate::member::dead_letter_log::DeadLetterLog;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
@@ -78,7 +79,7 @@ pub struct Context {
     pub(in crate::lane) refresh: Duration,
     pub(in crate::lane) record_bytes_max: usize,
     pub(in crate::lane) limits: RecordLimits,
-    pub(in crate::lane) refusals: DeadLetterLog,
+    pub(in crate::lane) refusals: DeadLetterLog<RejectionDetail>,
     pub(in crate::lane) record_encoder: RecordEncoder,
     group: String,
 }

@@ -39,7 +39,7 @@ use std::sync::Mutex;
 
 use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use crate::event::Change;
+use crate::event::{Change, Instant};
 
 pub use cohorts::CohortCounters;
 pub use forecasts::{CohortFigures, Expected};
@@ -385,6 +385,12 @@ impl Metrics {
     #[must_use]
     pub fn cohort_members(&self) -> BTreeMap<String, u64> {
         self.partitions.cohort_members()
+    }
+
+    /// Up to when everything is decided in all partitions of this process. `None`: no partition has read an event.
+    #[must_use]
+    pub fn decided_to(&self) -> Option<Instant> {
+        self.partitions.decided_to()
     }
 
     /// The counters of one input topic. Call it at the start, so that the series begin at 0.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prometheus::core::Collector as _;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::event::Instant;
@@ -214,6 +215,13 @@ impl PartitionSeries {
 
     pub(super) fn cohort_members(&self) -> BTreeMap<String, u64> {
         self.cohort_members.shown()
+    }
+
+    /// The earliest stream time of all partitions that have one.
+    pub(super) fn decided_to(&self) -> Option<Instant> {
+        let families = self.stream_time.collect();
+        let values = families.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_gauge().get_value());
+        values.min_by(f64::total_cmp).map(|seconds| Instant((seconds * 1_000.0) as i64))
     }
 
     pub(super) fn new(add: &Adder<'_>) -> Self {

@@ -25,10 +25,13 @@ pub(super) struct Token {
 }
 
 /// Operators and quotes of other languages, and what to write instead.
-const HABITS: [(&str, &str); 19] = [
+const HABITS: [(&str, &str); 22] = [
     ("&&", "`and`"),
     ("||", "`or`"),
     ("!", "`not`, or `!=` between two values"),
+    ("+", "a sum over one event: rules do not calculate (docs/sources.md maps several kinds of records to one event)"),
+    ("-", "a sum over one event that has negative amounts, too: rules do not subtract (docs/sources.md, `as = \"negative\"`)"),
+    ("/", "`ratio(a, b)`"),
     ("≥", "`>=`"),
     ("≤", "`<=`"),
     ("≠", "`!=`"),

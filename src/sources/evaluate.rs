@@ -25,8 +25,13 @@ use crate::event::{CUSTOMER_BYTES_MAX, Instant, NAME_BYTES_MAX};
 
 /// Why there is no event.
 enum Not {
-    Skipped(Skip),
+    /// With its time, if that was read.
+    Skipped(Skip, Option<Instant>),
     Refused(Refusal),
+}
+
+fn skipped<T>(skip: Skip) -> Result<T, Not> {
+    Err(Not::Skipped(skip, None))
 }
 
 impl From<Refusal> for Not {
@@ -45,7 +50,7 @@ impl Mapping {
     pub fn map<'a>(&'a self, record: &Record<'a>) -> Outcome<'a> {
         match self.events(record) {
             Ok(events) => Outcome::Mapped(events),
-            Err(Not::Skipped(skip)) => Outcome::Skipped(skip),
+            Err(Not::Skipped(skip, at)) => Outcome::Skipped(skip, at),
             Err(Not::Refused(refusal)) => Outcome::Refused(refusal),
         }
     }
@@ -58,7 +63,7 @@ impl Mapping {
             return Err(refusal.clone().into());
         }
         let (bytes, name) = match record.value {
-            Payload::Null => return Err(Not::Skipped(Skip::Tombstone)),
+            Payload::Null => return skipped(Skip::Tombstone),
             value => self.read(value, self.tree.value, &mut slots)?,
         };
         if !matches!(record.key, Payload::Null) {
@@ -66,23 +71,26 @@ impl Mapping {
                 Not::Refused(Refusal { reason, detail, .. }) => {
                     Not::Refused(Refusal::new(reason, format!("the key: {detail}")))
                 }
-                skipped @ Not::Skipped(_) => skipped,
+                skipped @ Not::Skipped(..) => skipped,
             })?;
         }
         self.others(record, &mut slots);
         let found = Found { mapping: self, slots: &slots, bytes, record: name };
-        if self.source.each.is_none() {
-            return found.event(None).map(|event| vec![event]);
-        }
-        match slots.list() {
+        let events = match slots.list() {
+            _ if self.source.each.is_none() => found.event(None).map(|event| vec![event]),
             List::Elements => found.elements(),
-            List::Missing => Err(Not::Skipped(Skip::NoElements)),
+            List::Missing => skipped(Skip::NoElements),
             List::SomethingElse => refused(RefusalReason::BadList, format!("`{}` is no list", self.each())),
             List::TooMany => {
                 let most = super::path::ELEMENTS_MAX;
                 refused(RefusalReason::BadList, format!("`{}` has more than {most} elements", self.each()))
             }
-        }
+        };
+        let has_row = self.source.each.is_none() || slots.count() > 0;
+        events.map_err(|not| match not {
+            Not::Skipped(skip, _) if has_row => Not::Skipped(skip, found.time(0).ok().map(|(_, at)| at)),
+            other => other,
+        })
     }
 
     fn each(&self) -> &str {
@@ -172,20 +180,20 @@ impl<'a> Found<'_, 'a> {
         for element in 0..self.slots.count() {
             match self.event(Some(element)) {
                 Ok(event) => events.push(event),
-                Err(Not::Skipped(skip)) => first = first.or(Some(skip)),
+                Err(Not::Skipped(skip, _)) => first = first.or(Some(skip)),
                 Err(Not::Refused(refusal)) => {
                     return Err(Not::Refused(Refusal { element: Some(element), ..refusal }));
                 }
             }
         }
-        if events.is_empty() { Err(Not::Skipped(first.unwrap_or(Skip::NoElements))) } else { Ok(events) }
+        if events.is_empty() { skipped(first.unwrap_or(Skip::NoElements)) } else { Ok(events) }
     }
 
     fn event(&self, element: Option<usize>) -> Result<MappedEvent<'a>, Not> {
         let source = &self.mapping.source;
         let row = element.unwrap_or(0);
         if self.mapping.filter.as_ref().is_some_and(|filter| !self.holds(filter, row)) {
-            return Err(Not::Skipped(Skip::Where));
+            return skipped(Skip::Where);
         }
         let kind = self.kind(row)?;
         let name = self.name(kind, row)?;
@@ -237,7 +245,7 @@ impl<'a> Found<'_, 'a> {
                 return Ok(Some(place));
             }
         }
-        Err(Not::Skipped(Skip::OtherEvent))
+        skipped(Skip::OtherEvent)
     }
 
     /// Does it hold after the change, and did not before? A row that was not there held nothing.
@@ -282,7 +290,7 @@ impl<'a> Found<'_, 'a> {
                     None => Ok(value),
                     Some(names) => match names.get(&*value) {
                         Some(name) => Ok(name.into()),
-                        None => Err(Not::Skipped(Skip::OtherEvent)),
+                        None => skipped(Skip::OtherEvent),
                     },
                 }
             }
@@ -295,7 +303,7 @@ impl<'a> Found<'_, 'a> {
         match self.first(&self.mapping.customer, row) {
             Ok(Some(found)) => Ok(found),
             Ok(None) => match source.no_customer {
-                NoCustomer::Skip => Err(Not::Skipped(Skip::NoCustomer)),
+                NoCustomer::Skip => skipped(Skip::NoCustomer),
                 NoCustomer::DeadLetter => {
                     refused(RefusalReason::NoCustomer, format!("{} is missing or empty", listed(&source.customer)))
                 }

@@ -67,8 +67,8 @@ impl<'a> PropertyValue<'a> {
 pub enum Outcome<'a> {
     /// At least one event.
     Mapped(Vec<MappedEvent<'a>>),
-    /// The mapping does not want it.
-    Skipped(Skip),
+    /// The mapping does not want it. With its time, if that can be read: the source was read so far.
+    Skipped(Skip, Option<Instant>),
     /// It is wrong: it goes to the dead letters.
     Refused(Refusal),
 }

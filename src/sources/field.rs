@@ -65,6 +65,8 @@ pub enum As {
     Itself,
     Text,
     Number,
+    /// A number of the opposite sign: what is paid back, beside what is paid.
+    Negative,
 }
 
 /// A property's value, or why there is none.
@@ -116,6 +118,10 @@ impl<'a> Field<'a> {
         let value = match (self, as_) {
             (Self::Missing, _) => return Property::Missing,
             (field, As::Itself) => field.value(zone),
+            (field, As::Negative) => match field.property(As::Number, zone) {
+                Property::Value(PropertyValue::Number(Number(value))) => Some(PropertyValue::Number(Number(-value))),
+                other => return other,
+            },
             (Self::Text(text), As::Number) => {
                 Decimal::parse(text.trim().as_bytes()).and_then(Decimal::number).map(PropertyValue::Number)
             }
@@ -219,6 +225,11 @@ mod tests {
             value(text(" 59.99 "), As::Number),
             Property::Value(PropertyValue::Number(Number::parse("59.99").unwrap()))
         );
+        assert_eq!(
+            value(text("59.99"), As::Negative),
+            Property::Value(PropertyValue::Number(Number::parse("-59.99").unwrap()))
+        );
+        assert_eq!(value(text("much"), As::Negative), Property::Unusable);
         assert_eq!(value(text("59.99"), As::Itself), Property::Value(PropertyValue::Text("59.99".into())));
         assert_eq!(value(text("much"), As::Number), Property::Unusable);
         assert_eq!(value(Field::Date(20_484), As::Itself), Property::Value(PropertyValue::Text("2026-01-31".into())));

@@ -62,6 +62,7 @@ impl fmt::Display for Source {
                 As::Itself => path,
                 As::Text => format!("{{ field = {path}, as = \"text\" }}"),
                 As::Number => format!("{{ field = {path}, as = \"number\" }}"),
+                As::Negative => format!("{{ field = {path}, as = \"negative\" }}"),
             };
             writeln!(f, "{} = {value}", key(&property.name))?;
         }

@@ -116,7 +116,7 @@ impl MappedFile {
 
 fn fate(mapping: &Mapping, payload: Payload<'_>) -> Fate {
     match mapping.map(&payload.alone()) {
-        Outcome::Skipped(_) => Fate::Skipped,
+        Outcome::Skipped(..) => Fate::Skipped,
         Outcome::Refused(refusal) => {
             let reason = refusal.reason;
             Fate::Refused(format!("{reason}: {}", refusal.described()))

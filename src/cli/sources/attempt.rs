@@ -145,7 +145,7 @@ impl<W: Write> Attempt<'_, '_, W> {
     fn outcome(&mut self, outcome: Outcome<'_>, at: At<'_>) -> io::Result<()> {
         self.tally.read += 1;
         match outcome {
-            Outcome::Skipped(reason) => self.tally.skip(reason),
+            Outcome::Skipped(reason, _) => self.tally.skip(reason),
             Outcome::Refused(refusal) => self.tally.refuse(refusal, 1, || at.to_string()),
             Outcome::Mapped(events) => {
                 self.tally.mapped += 1;

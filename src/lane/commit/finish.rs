@@ -8,6 +8,7 @@ use crate::lane::commit::pending::PendingBatch;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
+use crate::lane::output::rejection::DeadLettered;
 use crate::lane::partition::flush::Share;
 use crate::metrics::Stage;
 
@@ -83,7 +84,10 @@ impl Lane {
             part.tally.dead_letters.iter().for_each(|letter| input.dead_letters(letter.reason).inc());
             input.unusable_values.inc_by(part.tally.unusable_values);
             input.events_elsewhere.inc_by(part.tally.misplaced);
-            self.context.refusals.wrote(&self.context.topics.dead_letters, part.partition, &part.tally.dead_letters);
+            for DeadLettered { reason, detail, offset } in &part.tally.dead_letters {
+                let place = (self.context.topics.dead_letters.as_str(), part.partition, *offset);
+                self.context.refusals.note(reason.as_str(), detail, place);
+            }
             for (version, cohort, change) in &part.tally.changes {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
             }

@@ -4,7 +4,6 @@ pub(in crate::lane) mod ahead;
 mod change_id;
 pub(in crate::lane) mod changes;
 pub(in crate::lane) mod dead_letter;
-pub(in crate::lane) mod dead_letter_log;
 mod fragments;
 pub(in crate::lane) mod limits;
 pub(in crate::lane) mod offset_mark;

@@ -60,8 +60,13 @@ impl Parser {
             TokenKind::Quoted(text) => text,
             TokenKind::Word(word) if is_reserved(&word) => {
                 let message = format!("expected {what}, found the reserved word `{word}`");
-                return Err(ExprError::new(self.range(), message)
-                    .hint(format!("to use it as a name, put it in quotes: \"{word}\"")));
+                let hint = match word.as_str() {
+                    "any" => "`any of (…)` stands after `did` and `then` only; where sources are mapped, several kinds of records can \
+                              become one event"
+                        .to_owned(),
+                    _ => format!("to use it as a name, put it in quotes: \"{word}\""),
+                };
+                return Err(ExprError::new(self.range(), message).hint(hint));
             }
             TokenKind::Word(word) => word,
             TokenKind::End => {

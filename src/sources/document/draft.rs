@@ -279,7 +279,7 @@ impl Reader<'_> {
             match entry.0.get_ref().as_ref() {
                 "field" => path = self.path(&format!("{key}.field"), entry.1),
                 "as" => {
-                    let words = [("text", As::Text), ("number", As::Number)];
+                    let words = [("text", As::Text), ("number", As::Number), ("negative", As::Negative)];
                     as_ = self.word(&format!("{key}.as"), entry.1, &words).unwrap_or_default();
                 }
                 _ => self.unknown(key, entry, &["field", "as"]),

@@ -29,7 +29,7 @@ fn document(text: &str) -> Document {
 /// What became of a record, in one line for each event.
 fn shown(outcome: &Outcome<'_>) -> Vec<String> {
     match outcome {
-        Outcome::Skipped(reason) => vec![format!("skipped: {reason}")],
+        Outcome::Skipped(reason, _) => vec![format!("skipped: {reason}")],
         Outcome::Refused(refusal) => {
             vec![format!("refused: {}: {}", refusal.reason, refusal.clone().described())]
         }
