@@ -299,7 +299,7 @@ mod tests {
             joined(versions, Span(100), &|_| None).into_iter().map(|(name, at)| (name, at.0)).collect()
         };
         assert_eq!(all(std::slice::from_ref(&first)), []);
-        let both = [first.clone(), version(5_000, &[clicks, orders])];
+        let both = [first, version(5_000, &[clicks, orders])];
         assert_eq!(all(&both), [("purchase".to_owned(), 4_900), ("refund".to_owned(), 4_900)]);
         // A later source of the same event changes nothing; a name that a known topic gets begins with the edit.
         let web = ("web", "web", "'purchase'");

@@ -31,7 +31,7 @@ Prints the cohorts in the order in which they are evaluated, and what is stored 
 All mistakes in the rules are shown at once, each with its position; exit code 78. Rules that are valid
 but probably not intended are shown in the same form as warnings, on stderr; exit code 0.
 
-With --sample, the rules are checked against events in files, read as `replay` reads them, also with --source: how many customers
+With --sample, the rules are checked against events in files, read as `replay` reads them (also --source): how many customers
 match each condition at the end of the sample, with warnings about events and properties that the sample does
 not contain, has in another type, or lacks in half of the events.
 
@@ -62,8 +62,8 @@ EVENTS are JSON Lines or Avro object container files, plain, gzip or zstd; `-` i
 time is in milliseconds since 1970 or ISO-8601; event_id, source and properties are optional.
 INSTANT is such a time, or a date, which stands for midnight UTC.
 
-Files of other shapes are read with --source NAME, as `run` gathers them: JSON Lines, Avro containers, or CSV with a header line.
---source NAME=FILE reads one file so, beside others; several sources become one log.
+Files of other shapes are read with --source NAME, as `run` gathers them: JSON Lines, Avro containers, or CSV with a header
+line. --source NAME=FILE reads one file so, beside others; several sources become one log.
 
 With --topic NAME, records are read from a topic instead of files: each partition is processed on its own, in
 the order of its records and up to its last event; the summary adds the partitions up. Only committed records
@@ -216,7 +216,8 @@ FILE is JSON Lines or an Avro object container file, plain, gzip, zstd or bzip2;
 differ only in a date or a number at their end are one source: events-2026-01.jsonl and events-2026-02.jsonl are events.
 CSV with a header line is read by its name, or with --delimiter. With --source NAME, what is looked into are the events that a
 source of the sources file makes of the records. With --topic NAME, records are read from Kafka with the brokers, registry and
-schemas of the settings; no group is joined, and nothing is committed. INSTANT is a date, a time in ISO-8601, or milliseconds since 1970.
+schemas of the settings; no group is joined, and nothing is committed. INSTANT is a date, a time in ISO-8601, or milliseconds
+since 1970.
 
 Records are read once, in bounded memory. The report goes to stdout: for each topic its formats, keys and partitions, which
 field is the customer, the time, the event's name and the id, every field with its type, the share of records that have it
