@@ -87,7 +87,10 @@ async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
     }
     // A cohort that has only been surveyed is of rules that were in force then.
     let members = members.get(&name).copied();
-    json_response(StatusCode::OK, &Document::new(Now { members, decided_to, partitions, partitions_not_counted }, cohort))
+    json_response(
+        StatusCode::OK,
+        &Document::new(Now { members, decided_to, partitions, partitions_not_counted }, cohort),
+    )
 }
 
 fn starting() -> Response {

@@ -100,7 +100,11 @@ pub(super) struct Encoding {
 }
 
 enum Mapped {
-    Events { records: Vec<Written>, first: Instant, last: Instant },
+    Events {
+        records: Vec<Written>,
+        first: Instant,
+        last: Instant,
+    },
     /// With its time, if that is known.
     Skipped(&'static str, Option<Instant>),
 }

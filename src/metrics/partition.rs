@@ -220,7 +220,8 @@ impl PartitionSeries {
     /// The earliest stream time of all partitions that have one.
     pub(super) fn decided_to(&self) -> Option<Instant> {
         let families = self.stream_time.collect();
-        let values = families.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_gauge().get_value());
+        let values =
+            families.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_gauge().get_value());
         values.min_by(f64::total_cmp).map(|seconds| Instant((seconds * 1_000.0) as i64))
     }
 

@@ -30,7 +30,10 @@ const HABITS: [(&str, &str); 22] = [
     ("||", "`or`"),
     ("!", "`not`, or `!=` between two values"),
     ("+", "a sum over one event: rules do not calculate (docs/sources.md maps several kinds of records to one event)"),
-    ("-", "a sum over one event that has negative amounts, too: rules do not subtract (docs/sources.md, `as = \"negative\"`)"),
+    (
+        "-",
+        "a sum over one event that has negative amounts, too: rules do not subtract (docs/sources.md, `as = \"negative\"`)",
+    ),
     ("/", "`ratio(a, b)`"),
     ("≥", "`>=`"),
     ("≤", "`<=`"),

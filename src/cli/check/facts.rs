@@ -35,12 +35,14 @@ impl<'a> Facts<'a> {
     /// One phrase, and the cohorts that need it.
     pub(super) fn in_words(&self, fact: usize) -> String {
         let index = FactIx(u16::try_from(fact).expect("facts are numbered in 16 bits"));
-        let cohort = |machine: &Machine| match machine {
-            Machine::Cohort(cohort) => Some(self.rules.cohort(*cohort).name.as_str()),
-            Machine::Risk | Machine::Ranking(_) => None,
+        let reader = |machine: &Machine| match machine {
+            Machine::Cohort(cohort) => self.rules.cohort(*cohort).name.as_str(),
+            Machine::Risk => "[churn]",
+            Machine::Ranking(_) => "a rank",
         };
-        let readers: Vec<&str> = self.rules.readers.of(Input::Fact(index)).iter().filter_map(cohort).collect();
-        let readers = if readers.is_empty() { vec!["[churn]"] } else { readers };
+        let mut readers: Vec<&str> = self.rules.readers.of(Input::Fact(index)).iter().map(reader).collect();
+        readers.dedup();
+        let readers = if readers.is_empty() { vec!["include"] } else { readers };
         format!("{} ({})", self.phrase(index), readers.join(", "))
     }
 

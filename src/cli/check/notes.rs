@@ -6,14 +6,21 @@ use crate::rules::ast::{
 };
 use crate::rules::{Document, Page, Warning};
 
-/// A warning for each measure that does not wait for its window, in the order of the cohorts' names.
+/// A warning for each rule with a measure that does not wait for its window, in the order of the cohorts' names.
 pub(super) fn of(page: &Page<'_>) -> Vec<Warning> {
     let mut notes = Vec::new();
     for place in page.document.expressions() {
         let mut found = Vec::new();
         satisfied_by_nothing(page.document, &place.2.expr, Sign::Plain, &mut found);
-        for expr in found {
-            let message = "this can hold from a customer's first event on, for a measure of nothing is 0".to_owned();
+        // One for all of an expression: they may be many.
+        if let Some(expr) = found.first() {
+            let more = match found.len() - 1 {
+                0 => String::new(),
+                1 => " (so can another comparison of this rule)".to_owned(),
+                more => format!(" (so can {more} more comparisons of this rule)"),
+            };
+            let message =
+                format!("this can hold from a customer's first event on, for a measure of nothing is 0{more}");
             let hint = "`did not ...` and `did ... at most N times` wait until they have been known for the window";
             notes.push(page.warning(place, expr.range, message, hint));
         }

@@ -59,3 +59,23 @@ fn shown(outcome: &Outcome<'_>) -> Vec<String> {
             .collect(),
     }
 }
+
+/// However little of a source is wanted, it is known how far it was read.
+#[test]
+fn a_skipped_record_has_its_time_where_that_can_be_read() {
+    use cohortd::sources::Payload;
+
+    let mapping = mapping(
+        "[sources.clicks]\ntopic = \"t\"\nformat = \"json\"\ncustomer = \"who\"\ntime = \"at\"\nevent = \"visit\"\n\
+         where = \"kind = \\\"page\\\"\"\n",
+    );
+    let at = |json: &str| match mapping.map(&Payload::Json(json.as_bytes()).alone()) {
+        Outcome::Skipped(_, at) => at.map(|at| at.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let noon = Some("2026-01-05T12:00:00.000Z".to_owned());
+    assert_eq!(at(r#"{"who": "a", "at": "2026-01-05T12:00:00Z", "kind": "ping"}"#), noon);
+    assert_eq!(at(r#"{"at": "2026-01-05T12:00:00Z", "kind": "page"}"#), noon, "nobody's");
+    assert_eq!(at(r#"{"who": "a", "at": "noon", "kind": "ping"}"#), None);
+    assert_eq!(at(r#"{"who": "a", "kind": "ping"}"#), None);
+}

@@ -31,6 +31,11 @@ pub(super) fn run(settings: &Loaded, file: &RulesFile, options: Options) -> Resu
     let mut found = Preflight::run(settings);
     let outcomes = match found.input {
         Some(_) => records::check(settings, file, &mut found)?,
+        None if settings.settings.gather.sources.is_some() => {
+            let text = "nothing is gathered yet; `cohortd sources try NAME --topic` shows what the first records of a source become";
+            found.add(Part::Records, "", Verdict::NotAsked, text);
+            None
+        }
         None => None,
     };
     let mut out = output::results();
