@@ -32,6 +32,7 @@ struct Decoded {
 
 /// The decoded states, by place.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "when the list grows, pointers are moved, and no states")]
 pub(super) struct DecodedStates {
     entries: Vec<Box<Decoded>>,
     free: Vec<u32>,
