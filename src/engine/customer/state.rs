@@ -70,6 +70,14 @@ impl CustomerState {
         (self.sequence, self.as_of, self.tie_hash, self.risk) = (0, 0, 0, Risk::default());
     }
 
+    /// Touches what an event will need. Returns something that depends on it.
+    pub(in crate::engine) fn prefetch(&self) -> i64 {
+        let facts = self.facts.iter().fold(0, |sum: i64, (_, fact)| sum.wrapping_add(fact.prefetch()));
+        let id = self.recent.first().map_or(0, |id| id.at.0);
+        let armed = self.memberships.iter().next_back().is_some_and(|(_, membership)| membership.armed);
+        facts.wrapping_add(id).wrapping_add(i64::from(armed))
+    }
+
     /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.
     pub fn forget_deadlines(&mut self) {
         self.deadlines = Deadlines::default();

@@ -1,13 +1,11 @@
-//! The customers whose state is decoded: those of recent events. They are few, so they stay in the processor's cache,
-//! and their memory is used again for the next ones.
+//! The customers whose state is decoded: those of recent events, as many as there is memory for. To decode a state and
+//! to encode it again costs as much as a third of an event. The memory of a customer who is packed serves the next ones.
 
 use super::slot::Slot;
 use crate::bytes::Read;
 use crate::engine::customer::{CustomerState, Spares};
 use crate::rules::RuleSet;
 
-/// Customers at most: about those of a batch.
-const MOST: usize = 4_096;
 /// Customers at least, however little memory there is.
 const LEAST: usize = 64;
 /// Bytes of most decoded states.
@@ -34,19 +32,21 @@ struct Decoded {
 
 /// The decoded states, by place.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "when the list grows, pointers are moved, and no states")]
 pub(super) struct DecodedStates {
-    entries: Vec<Decoded>,
+    entries: Vec<Box<Decoded>>,
     free: Vec<u32>,
     /// The hand of the clock that picks those to pack.
     hand: usize,
     spares: Spares,
     bytes: usize,
-    most: usize,
+    /// Bytes that they may take, about.
+    limit: usize,
 }
 
 impl DecodedStates {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), hand: 0, spares: Spares::default(), bytes: 0, most: MOST }
+        Self { entries: Vec::new(), free: Vec::new(), hand: 0, spares: Spares::default(), bytes: 0, limit: usize::MAX }
     }
 
     /// About what they take in memory.
@@ -59,14 +59,14 @@ impl DecodedStates {
         self.entries.len() - self.free.len()
     }
 
-    /// Sets how much memory they may take, about.
+    /// Sets how much memory they may take, about; at first there is no limit.
     pub(super) fn set_limit(&mut self, bytes: usize) {
-        self.most = (bytes / DECODED_BYTES).clamp(LEAST, MOST);
+        self.limit = bytes;
     }
 
     /// Must one be packed before another customer is decoded?
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.most
+        self.bytes + DECODED_BYTES > self.limit && self.len() >= LEAST
     }
 
     /// The next customer to pack: one who was not referenced since the hand last passed. `None`: there is nobody.
@@ -110,7 +110,7 @@ impl DecodedStates {
             None => {
                 let state = CustomerState::new(rules);
                 let entry = Decoded { slot, state, recent: true, changed: false, bytes: 0, unmeasured: 0 };
-                self.entries.push(entry);
+                self.entries.push(Box::new(entry));
                 self.entries.len() - 1
             }
         };

@@ -7,7 +7,7 @@ use super::slots::Resident;
 
 /// What a customer takes besides their bytes: slot, entry of the index, timer, and entry among the dirty.
 const RESIDENT_BYTES: usize = size_of::<Resident>() + 16 + 16 + 8;
-/// The part of the memory that decoded states may take.
+/// The part of the memory that decoded states may take, however many customers are in it.
 const DECODED_PART: usize = 8;
 
 impl Shard {
@@ -20,7 +20,8 @@ impl Shard {
     /// Packs customers while all together take more than `budget` bytes. Returns those to evict if that is not enough.
     /// A sixteenth more than needed is freed, so that the next batch need not begin again.
     pub fn make_room(&mut self, budget: usize) -> Vec<Slot> {
-        self.decoded.set_limit(budget / DECODED_PART);
+        let packed = self.bytes() - self.decoded.bytes();
+        self.decoded.set_limit(budget.saturating_sub(packed).max(budget / DECODED_PART));
         let wanted = |bytes: usize| (bytes > budget).then(|| bytes - budget + budget / 16);
         if let Some(bytes) = wanted(self.bytes()) {
             self.pack(bytes);

@@ -140,12 +140,14 @@ impl Shard {
     /// Touches what an event of this customer will need, so that it is on its way to the cache while others are looked
     /// up.
     pub fn prefetch(&self, slot: Slot) {
-        let resident = &self.slots[slot];
-        if resident.place().is_none() {
+        std::hint::black_box(match self.decoded(slot) {
+            Some(state) => state.prefetch(),
             // One byte of each cache line.
-            let bytes = self.slab.get(resident.block);
-            std::hint::black_box(bytes.iter().step_by(64).fold(0, |all, byte| all ^ byte));
-        }
+            None => {
+                let bytes = self.slab.get(self.slots[slot].block);
+                bytes.iter().step_by(64).map(|byte| i64::from(*byte)).sum()
+            }
+        });
     }
 
     /// Loads a customer into memory. `indexed_at`: the deadline under which the stored index has them; `MAX`: none.
