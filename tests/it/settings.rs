@@ -128,7 +128,7 @@ fn a_wrong_value_is_refused_with_what_to_write() {
     );
     assert_eq!(
         refusal("", &[], &["lanes=four"]),
-        "--set: lanes: \"four\" is not a whole number; write digits only, such as 1000"
+        "--set: lanes: \"four\" is not a whole number; write digits only, such as 1000; or write \"none\""
     );
     assert_eq!(
         refusal("[topics]\ncreate = \"maybe\"\n", &[], &[]),

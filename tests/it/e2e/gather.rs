@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
+use apache_avro::writer::datum::GenericDatumWriter;
 use cohortd::clock::wall_clock;
 use cohortd::codec::Output;
 use cohortd::engine::Timing;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use super::daemon::Daemon;
 use super::lab::{Lab, Seen, Writer};
+use super::registry::Registry;
 use super::shop::{self, Random, Sent};
 use super::{avro, eventually, judge};
 use crate::naive::{Config, LogEvent, OwnedValue};
@@ -396,6 +398,40 @@ fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
     assert_eq!(names, ["look", "look", "refund", "visit"]);
 }
 
+/// The records' schemas are in a registry that the sources file names; the settings have none.
+#[test]
+fn the_schemas_of_sources_come_from_the_registry_that_their_file_names() {
+    const ORDER: &str = r#"{"type":"record","name":"Order","fields":[
+        {"name":"buyer","type":"string"},{"name":"paid_at","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
+    let registry = Registry::start();
+    let id = registry.register("orders-value", ORDER);
+    let sources = format!(
+        "[schemas]\nregistry = \"{}\"\n\n[sources.orders]\ntopic = \"{{name}}-orders\"\ncustomer = \"buyer\"\n\
+         time = \"paid_at\"\nevent = \"purchase\"\n",
+        registry.address
+    );
+    let rules = "[cohorts.buyers]\nwho = 'did purchase ever'\n";
+    let Some(lab) = Lab::gathering("registered", 1, rules, &[("orders", 1)], &sources) else { return };
+    let schema = apache_avro::Schema::parse_str(ORDER).unwrap();
+    let order = apache_avro::types::Value::Record(vec![
+        ("buyer".to_owned(), apache_avro::types::Value::String("b-1".to_owned())),
+        ("paid_at".to_owned(), apache_avro::types::Value::TimestampMillis(wall_clock().0)),
+    ]);
+    let datum = GenericDatumWriter::builder(&schema).build().unwrap().write_value_to_vec(order).unwrap();
+    let writer = lab.writer_to("orders");
+    writer.send("order-1", &[&[0][..], &id.to_be_bytes(), &datum].concat());
+    writer.flush();
+    let (code, shown) = lab.command("one", &["sources", "try", "orders", "--topic"]);
+    assert!(code == Some(0) && shown.contains("b-1"), "{shown}");
+    let daemon = lab.start("one", &[]);
+    eventually("the order is decided", || (lab.read("changes").concat().len() == 1).then_some(()));
+    daemon.stop();
+    assert!(
+        registry.subjects().iter().all(|subject| subject == "orders-value"),
+        "the outputs are not registered there"
+    );
+}
+
 #[test]
 fn gathering_and_deciding_are_split_over_processes() {
     let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
@@ -571,6 +607,7 @@ fn the_dead_letter_of_what_is_gathered_too_late_says_where_it_lies() {
     daemon.ready();
     let now = wall_clock().0;
     send(1, now);
+    eventually("the first is decided", || (lab.read("changes").concat().len() == 1).then_some(()));
     lab.decided_until(now - 2_000);
     send(2, now - 7_200_000);
     let letter = eventually("it is a dead letter", || lab.read("letters").concat().pop());
