@@ -414,8 +414,7 @@ impl Producer {
         // One acknowledged record proves that the coordinator knows the transaction; an end that overtakes the first
         // record causes a fatal error.
         while started.elapsed() < self.timeout && !native::flush(client.client(), STEP) {}
-        loop {
-            let Err(error) = client.abort_transaction(STEP) else { break };
+        while let Err(error) = client.abort_transaction(STEP) {
             match self.failure_of(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout * 2 => thread::sleep(RETRY_PAUSE),
                 Failure::Retry(cause) | Failure::Abort(cause) => return Err(Failure::Resolve(cause)),

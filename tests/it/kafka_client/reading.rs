@@ -66,8 +66,8 @@ fn records_sent_together_come_as_they_were_written_and_in_their_order() {
         .collect();
     let record = |number: usize| Outgoing {
         partition: 1,
-        key: (number % 5 > 0).then_some(b"key".as_slice()),
-        payload: (number % 7 > 0).then_some(payloads[number].as_bytes()),
+        key: (!number.is_multiple_of(5)).then_some(b"key".as_slice()),
+        payload: (!number.is_multiple_of(7)).then_some(payloads[number].as_bytes()),
         headers: Headers::read(&headers[number]),
         ..lab.record("")
     };
