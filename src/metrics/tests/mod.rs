@@ -190,6 +190,16 @@ fn what_one_process_shows_for_the_group_goes_when_another_shows_it() {
 
 /// The largest that is meant to run: 600 cohorts, 64 partitions in one process.
 #[test]
+fn what_is_decided_in_all_partitions_is_decided_in_the_slowest() {
+    let metrics = Metrics::new("0", "0");
+    assert_eq!(metrics.decided_to(), None);
+    let mut partitions = [0, 1].map(|number| metrics.partition("in", number, ["vip"]));
+    partitions[0].set_stream_time(Instant(1_798_761_600_000));
+    partitions[1].set_stream_time(Instant(1_798_761_599_500));
+    assert_eq!(metrics.decided_to(), Some(Instant(1_798_761_599_500)));
+}
+
+#[test]
 fn series_grow_with_cohorts_plus_partitions_and_not_with_their_product() {
     let metrics = Metrics::new("0", "0");
     let names: Vec<String> = (0..600).map(|number| format!("a_cohort_with_a_longer_name_{number}")).collect();
