@@ -96,7 +96,9 @@ impl Intake<'_> {
         };
         if let Some((reason, detail)) = refused {
             let Place { topic, partition } = &partition.place;
-            self.letters.note(reason, detail, (topic, *partition, record.offset()));
+            // Where in its record a mistake is makes no kind of its own.
+            let kind = detail.split(" (column ").next().unwrap_or(detail).to_owned();
+            self.letters.note(reason, &kind, (topic, *partition, record.offset()));
         }
         if let Some((reason, detail)) = partition.fresh.count(refused) {
             self.taken.refused = Some((number, reason, detail));
