@@ -123,7 +123,7 @@ impl Bench {
             earliest: Instant(631_152_000_000),
         };
         let customer_bytes = memory / 100 * 30;
-        let memory = SharedMemory::new(memory / 100 * 30, memory / 100 * 15);
+        let memory = SharedMemory::new(customer_bytes, memory / 100 * 15);
         let mut shard = Shard::new(Engine::new(Arc::clone(&rules), timing.max_lateness, IDS_MAX), timing, Instant::MIN);
         shard.set_thresholds(rules.ranks.iter().map(|_| Some(THRESHOLD)).collect());
         shard.set_parameters(rules.churn.is_some().then(|| Arc::new(PARAMETERS)), Instant::MIN);

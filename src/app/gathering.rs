@@ -1,7 +1,7 @@
 //! Gathering in this process: the threads, and what they need to know of the source topics.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::marks::{Marks, follow};
 use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
+use crate::sources::Document;
 
 /// How often the source topics are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -87,12 +88,12 @@ impl Gathering {
 
     /// Starts the gathering threads of this process.
     pub(super) fn start(&self, loaded: &Loaded) -> Result<Vec<JoinHandle<Result<(), LaneError>>>, Failure> {
-        let loaded = Arc::new(loaded.clone());
+        let (loaded, schemas) = (Arc::new(loaded.clone()), Arc::<SharedSchemas>::default());
         let mut threads = Vec::new();
         for number in 0..self.settings.gather.lanes {
-            let (own, loaded) = (self.clone(), Arc::clone(&loaded));
+            let (own, loaded, schemas) = (self.clone(), Arc::clone(&loaded), Arc::clone(&schemas));
             let thread = std::thread::Builder::new().name(format!("gather-{number}")).spawn(move || {
-                let outcome = own.run(number, &loaded);
+                let outcome = own.run(number, &loaded, &schemas);
                 if let Err(error) = &outcome {
                     tracing::error!(reason = %error, "A gathering thread stops, and the process with it.");
                 }
@@ -105,8 +106,7 @@ impl Gathering {
     }
 
     /// Gathers by one version of the sources after the other.
-    fn run(&self, number: usize, loaded: &Loaded) -> Result<(), LaneError> {
-        let mut schemas: Option<(Option<String>, Schemas<WriterSchema>)> = None;
+    fn run(&self, number: usize, loaded: &Loaded, schemas: &SharedSchemas) -> Result<(), LaneError> {
         while !self.shutdown.is_requested() {
             let Some(version) = self.book.newest() else {
                 std::thread::sleep(Duration::from_millis(20));
@@ -117,15 +117,7 @@ impl Gathering {
             }
             self.topics.set_joined_later(version.joined_later.clone());
             self.expect();
-            let registry = &version.document.registry;
-            let schemas = match &schemas {
-                Some((known, schemas)) if known == registry => schemas.clone(),
-                _ => {
-                    let own = schemas::kept_of_sources(loaded, &version.document)
-                        .map_err(|failure| LaneError::Stopped(failure.to_string()))?;
-                    schemas.insert((registry.clone(), own)).1.clone()
-                }
-            };
+            let schemas = schemas.of(loaded, &version.document)?;
             let gatherer = Gatherer::new(Start {
                 number: self.settings.lanes + number,
                 settings: self.settings.clone(),
@@ -190,6 +182,23 @@ impl Gathering {
     /// The marks of exactly these partitions count.
     fn expect(&self) {
         self.marks.expect(self.topics.partitions());
+    }
+}
+
+/// The schemas that all gathering threads of a process share, with the registry that the sources name.
+#[derive(Default)]
+struct SharedSchemas(Mutex<Option<(Option<String>, Schemas<WriterSchema>)>>);
+
+impl SharedSchemas {
+    fn of(&self, loaded: &Loaded, document: &Document) -> Result<Schemas<WriterSchema>, LaneError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, schemas)) = known.as_ref().filter(|(registry, _)| *registry == document.registry) {
+            return Ok(schemas.clone());
+        }
+        let schemas =
+            schemas::kept_of_sources(loaded, document).map_err(|failure| LaneError::Stopped(failure.to_string()))?;
+        *known = Some((document.registry.clone(), schemas.clone()));
+        Ok(schemas)
     }
 }
 

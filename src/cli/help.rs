@@ -172,8 +172,8 @@ Examples:
 pub(super) const SOURCES_TRY: &str = "\
 FILE is an Avro object container file for a source in Avro, JSON Lines for one in JSON, or CSV with a header line for either
 (*.csv, *.tsv, or --delimiter): plain, gzip, zstd or bzip2. Keys, headers and what begins with @ exist only on a topic, so
-paths to them find nothing in a file. With --topic, the first records of the source's topics are read, from where `run` would
-begin; no consumer group is joined and nothing is committed.
+paths to them find nothing in a file. With --topic, the first records of the source's topics are read, from where `kafka.start`
+says; no consumer group is joined and nothing is committed.
 
 The result goes to stdout: the first events, each field with the path that it was found by; then how many records were
 read, mapped, skipped and refused, by reason; and how many events have each property. Nothing is sent anywhere.

@@ -182,8 +182,9 @@ fn next_row(input: &mut Input, delimiter: u8, line: &mut u64, row: &mut Row) -> 
 enum Within {
     Start,
     Quotes,
-    /// Without quotes, or after those that end it; a quote that follows them at once is one of two.
+    /// Without quotes.
     Plain,
+    /// After a quote within quotes: their end, unless another one follows at once.
     Closed,
 }
 

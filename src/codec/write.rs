@@ -29,15 +29,12 @@ fn long_of_many(record: &mut Vec<u8>, bits: u64) {
             record.truncate(end);
         }
         _ => {
-            // Ten times seven bits are enough.
-            let (mut bytes, mut count, mut bits) = ([0; 10], 0, bits);
+            let mut bits = bits;
             while bits >= 0x80 {
-                bytes[count] = 0x80 | bits.to_le_bytes()[0];
+                record.push(0x80 | bits.to_le_bytes()[0]);
                 bits >>= 7;
-                count += 1;
             }
-            bytes[count] = bits.to_le_bytes()[0];
-            record.extend_from_slice(&bytes[..=count]);
+            record.push(bits.to_le_bytes()[0]);
         }
     }
 }

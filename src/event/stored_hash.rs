@@ -99,6 +99,11 @@ pub fn of_event(event: &CustomerEvent<'_>) -> u64 {
         joined.text(id);
         return Bytes::new().raw(&joined.bytes[..joined.len]).hash();
     }
+    streamed(event)
+}
+
+/// The same piece by piece, of whatever length.
+fn streamed(event: &CustomerEvent<'_>) -> u64 {
     let source = Bytes::new().optional_text(event.source);
     match event.id {
         Some(id) => source.text(event.name).text(id),
@@ -115,7 +120,7 @@ pub fn tie_hash(customer: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_event, of_value, tie_hash};
+    use super::{of_event, of_value, streamed, tie_hash};
     use crate::event::{CustomerEvent, Instant, NameId, Number, Value};
 
     fn event<'e>(source: Option<&'e str>, id: Option<&'e str>) -> CustomerEvent<'e> {
@@ -129,6 +134,17 @@ mod tests {
             record_hash: 0x0123_4567_89ab_cdef,
             unusable_values: 0,
             properties: &[],
+        }
+    }
+
+    #[test]
+    fn an_event_has_one_hash_however_it_is_made() {
+        for length in 0..600 {
+            let id = "i".repeat(length);
+            for source in [None, Some("till")] {
+                let event = event(source, Some(&id));
+                assert_eq!(of_event(&event), streamed(&event), "{length}");
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Part {
     /// The latest time of an event.
     pub(super) latest: Option<Instant>,
     pub(super) fates: Vec<Fate>,
+    /// The offset, reason and kind of each dead letter.
+    pub(super) letters: Vec<(i64, &'static str, String)>,
     pub(super) events: u64,
 }
 
@@ -34,6 +36,9 @@ impl Batch {
         part.next_offset = Some(offset + 1);
         part.latest = part.latest.max(content.times.map(|(_, last)| last));
         part.fates.push(content.fate);
+        if let (Fate::DeadLetter(reason), Some(wrong)) = (content.fate, content.wrong) {
+            part.letters.push((offset, reason, wrong.kind));
+        }
         part.events += content.records.iter().filter(|record| record.target == Target::Events).count() as u64;
         self.bytes += bytes;
         self.records.extend(content.records);

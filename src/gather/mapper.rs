@@ -14,19 +14,22 @@ use crate::sources::{AvroReader, Format, Mapping, Outcome, Payload, Place, Recor
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) reason: &'static str,
-    /// Holds no value of the record.
+    /// What is wrong, and where. Holds no value of the record.
     pub(crate) detail: String,
+    /// What is wrong alone: the same for all records that are wrong in this way.
+    pub(crate) kind: String,
 }
 
 impl Refused {
     pub(super) fn new(reason: DeadLetterReason, detail: impl Into<String>) -> Self {
-        Self { reason: reason.as_str(), detail: detail.into() }
+        let detail = detail.into();
+        Self { reason: reason.as_str(), kind: detail.clone(), detail }
     }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { reason: refusal.reason.as_str(), detail: refusal.described() }
+        Self { reason: refusal.reason.as_str(), detail: refusal.described(), kind: refusal.detail }
     }
 }
 

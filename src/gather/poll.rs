@@ -11,8 +11,6 @@ use super::reading::{Content, Fate, Now, Reading, needed};
 use super::sources::Sources;
 use super::topics::way_on;
 use crate::kafka::{Failure, Kind, Polled, Record};
-use crate::marks::Place;
-use crate::member::dead_letter_log::DeadLetterLog;
 use crate::member::error::{MemberError, ignore_retriable};
 use crate::member::fresh::FRESH_RECORDS;
 use crate::member::schema_waits::{SchemaGate, SchemaWaits};
@@ -40,7 +38,6 @@ struct Intake<'a> {
     reading: &'a mut Reading,
     merge: &'a mut Merge<Content>,
     schema_waits: &'a mut SchemaWaits,
-    letters: &'a DeadLetterLog<String>,
     to_seek: &'a mut BTreeSet<i32>,
     now: Now,
     is_clock_right: bool,
@@ -90,16 +87,10 @@ impl Intake<'_> {
             partition.progress.read(last, self.now.clock);
             partition.last_at = first;
         }
-        let refused = match (content.fate, &content.detail) {
-            (Fate::DeadLetter(reason), Some(detail)) => Some((reason, detail)),
+        let refused = match (content.fate, &content.wrong) {
+            (Fate::DeadLetter(reason), Some(wrong)) => Some((reason, &wrong.detail)),
             _ => None,
         };
-        if let Some((reason, detail)) = refused {
-            let Place { topic, partition } = &partition.place;
-            // Where in its record a mistake is makes no kind of its own.
-            let kind = detail.split(" (column ").next().unwrap_or(detail).to_owned();
-            self.letters.note(reason, &kind, (topic, *partition, record.offset()));
-        }
         if let Some((reason, detail)) = partition.fresh.count(refused) {
             self.taken.refused = Some((number, reason, detail));
             return ControlFlow::Break(());
@@ -132,7 +123,6 @@ impl Gatherer {
                 reading: &mut self.reading,
                 merge: &mut self.merge,
                 schema_waits: &mut self.schema_waits,
-                letters: &self.letters,
                 to_seek: &mut self.to_seek,
                 now,
                 is_clock_right,

@@ -53,7 +53,14 @@ pub(super) struct Content {
     /// read, however little of it is wanted.
     pub(super) times: Option<(Instant, Instant)>,
     /// What is wrong with it, if it is a dead letter.
-    pub(super) detail: Option<String>,
+    pub(super) wrong: Option<Wrong>,
+}
+
+/// What is wrong with a record, as [`Refused`] has it.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) detail: String,
+    pub(super) kind: String,
 }
 
 impl Content {
@@ -119,11 +126,11 @@ impl Reading {
     pub(super) fn read(&mut self, topic: usize, partition: i32, record: &Record<'_>, now: Now) -> Content {
         match self.map(topic, partition, record, now) {
             Ok(Mapped::Events { records, first, last }) => {
-                Content { fate: Fate::Mapped, records, times: Some((first, last)), detail: None }
+                Content { fate: Fate::Mapped, records, times: Some((first, last)), wrong: None }
             }
             Ok(Mapped::Skipped(reason, at)) => {
                 let times = at.map(|at| (at, at));
-                Content { fate: Fate::Skipped(reason), records: Vec::new(), times, detail: None }
+                Content { fate: Fate::Skipped(reason), records: Vec::new(), times, wrong: None }
             }
             Err(refused) => self.dead_letter(topic, partition, record, refused),
         }
@@ -168,8 +175,9 @@ impl Reading {
             payload: letter.payload.map(<[u8]>::to_vec),
             headers: letter.headers,
         };
-        let Refused { reason, detail } = refused;
-        Content { fate: Fate::DeadLetter(reason), records: vec![written], times: None, detail: Some(detail) }
+        let Refused { reason, detail, kind } = refused;
+        let wrong = Some(Wrong { detail, kind });
+        Content { fate: Fate::DeadLetter(reason), records: vec![written], times: None, wrong }
     }
 }
 

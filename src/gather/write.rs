@@ -242,6 +242,10 @@ impl Gatherer {
         let Some(partition) = self.partitions.get(&number) else { return };
         let metrics = &self.sources.of_topic(partition.topic).metrics;
         metrics.events.inc_by(part.events);
+        let Place { topic, partition: number } = &partition.place;
+        for (offset, reason, kind) in &part.letters {
+            self.letters.note(reason, kind, (topic, *number, *offset));
+        }
         for fate in &part.fates {
             metrics.read.inc();
             match fate {

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::mark::{Ignored, Mark, Place};
 use super::view::{Marks, Saying};
 use crate::kafka::{Brokers, Failure, Follower, FollowerEvent, Watermarks};
 use crate::settings::Settings;
@@ -51,7 +50,7 @@ fn read(follower: &Follower, group: &str, end: i64, marks: &Marks, stop: &Atomic
             FollowerEvent::Record(record) => {
                 next = record.offset() + 1;
                 is_at_end |= next >= end;
-                match record.key().and_then(|key| saying(key, record.payload())) {
+                match record.key().and_then(|key| Saying::read(key, record.payload())) {
                     Some(saying) => read.push(saying),
                     None => {
                         tracing::warn!(offset = record.offset(), "A record of the topic of the marks is not a mark.")
@@ -77,14 +76,4 @@ fn read(follower: &Follower, group: &str, end: i64, marks: &Marks, stop: &Atomic
             marks.take_up(std::mem::take(&mut read), next, group);
         }
     }
-}
-
-/// What a record says; `None`: it is of something else.
-fn saying(key: &[u8], value: Option<&[u8]>) -> Option<Saying> {
-    if let Some(topic) = Ignored::topic_of(key) {
-        let ignored = value.map(|value| Ignored::read(value).ok_or(())).transpose().ok()?;
-        return Some(Saying::Ignored(topic.to_owned(), ignored));
-    }
-    let mark = value.map(|value| Mark::read(value).ok_or(())).transpose().ok()?;
-    Some(Saying::Mark(Place::read(key)?, mark))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Instant;
@@ -83,12 +84,11 @@ impl Ignored {
     pub fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
 
-    /// `None`: it is something else.
-    #[must_use]
-    pub fn read(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
-    }
+/// The value of a record. `None`: it is something else, or of a later release.
+pub(super) fn read<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    serde_json::from_slice(value).ok()
 }
 
 impl Mark {
@@ -120,34 +120,28 @@ impl Mark {
     pub fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
-
-    /// `None`: not a mark, or one of a later release.
-    #[must_use]
-    pub fn read(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Ignored, Mark, Place};
+    use super::{Ignored, Mark, Place, read};
 
     #[test]
     fn a_mark_is_read_as_it_was_written_also_by_an_earlier_release() {
         let mark = Mark { complete_to: 1_800_000_000_000, has_backlog: false, ..Mark::new("shop", "Ab3_", 17) };
-        assert_eq!(Mark::read(&mark.bytes()), Some(mark.clone()));
+        assert_eq!(read(&mark.bytes()), Some(mark.clone()));
         let text = String::from_utf8(mark.bytes()).unwrap().replacen('{', "{\"new\":1,", 1);
-        assert_eq!(Mark::read(text.as_bytes()), Some(mark.clone()));
+        assert_eq!(read(text.as_bytes()), Some(mark.clone()));
         let text = String::from_utf8(mark.bytes()).unwrap().replace(",\"heard_at\":0", "");
-        assert_eq!(Mark::read(text.as_bytes()), Some(mark));
-        assert_eq!(Mark::read(b"{}"), None);
-        assert_eq!(Mark::read(&[0, 1, 2]), None);
+        assert_eq!(read(text.as_bytes()), Some(mark));
+        assert_eq!(read::<Mark>(b"{}"), None);
+        assert_eq!(read::<Mark>(&[0, 1, 2]), None);
     }
 
     #[test]
     fn what_is_ignored_has_keys_of_its_own() {
         let ignored = Ignored { group: "shop".to_owned(), since: 1 };
-        assert_eq!(Ignored::read(&ignored.bytes()), Some(ignored));
+        assert_eq!(read(&ignored.bytes()), Some(ignored));
         for topic in ["shop.orders", "7"] {
             let key = Ignored::key(topic);
             assert_eq!((Ignored::topic_of(key.as_bytes()), Place::read(key.as_bytes())), (Some(topic), None));

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as Moment;
 
-use super::mark::{Ignored, Mark, Place};
+use serde::de::DeserializeOwned;
+
+use super::mark::{Ignored, Mark, Place, read};
 use crate::event::Instant;
 
 /// What the marks of all partitions of all sources say together, as of a moment.
@@ -46,6 +48,25 @@ pub enum Saying {
     Ignored(String, Option<Ignored>),
 }
 
+impl Saying {
+    /// What a record says; `None`: it is of something else.
+    #[must_use]
+    pub fn read(key: &[u8], value: Option<&[u8]>) -> Option<Self> {
+        if let Some(topic) = Ignored::topic_of(key) {
+            return Some(Self::Ignored(topic.to_owned(), content(value)?));
+        }
+        Some(Self::Mark(Place::read(key)?, content(value)?))
+    }
+}
+
+/// The inner `None`: deleted; the outer one: something else, or of a later release.
+fn content<T: DeserializeOwned>(value: Option<&[u8]>) -> Option<Option<T>> {
+    match value {
+        Some(value) => read(value).map(Some),
+        None => Some(None),
+    }
+}
+
 impl Marks {
     /// The topics that are gathered, each with its number of partitions. Marks of others are passed over.
     pub fn expect(&self, topics: BTreeMap<String, i32>) {
@@ -73,12 +94,12 @@ impl Marks {
                 Saying::Mark(place, None) => drop(state.marks.remove(&place)),
                 Saying::Ignored(_, Some(ignored)) if ignored.group != group => state.foreign = Some(ignored.group),
                 Saying::Ignored(topic, ignored) => {
-                    let mut topics = BTreeSet::clone(&state.ignored);
+                    // Copied only while somebody holds them.
+                    let topics = Arc::make_mut(&mut state.ignored);
                     match ignored {
                         Some(_) => drop(topics.insert(topic)),
                         None => drop(topics.remove(&topic)),
                     }
-                    state.ignored = Arc::new(topics);
                 }
             }
         }

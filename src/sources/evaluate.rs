@@ -68,8 +68,8 @@ impl Mapping {
         };
         if !matches!(record.key, Payload::Null) {
             self.read(record.key, self.tree.key, &mut slots).map_err(|not| match not {
-                Not::Refused(Refusal { reason, detail, .. }) => {
-                    Not::Refused(Refusal::new(reason, format!("the key: {detail}")))
+                Not::Refused(refusal) => {
+                    Not::Refused(Refusal { detail: format!("the key: {}", refusal.detail), ..refusal })
                 }
                 skipped @ Not::Skipped(..) => skipped,
             })?;
@@ -112,11 +112,9 @@ impl Mapping {
                 Ok((datum, reader.program.names.get(name).map_or("", String::as_str)))
             }
             Payload::Json(bytes) => {
-                let json = json::parse(bytes).map_err(|NotJson(column)| {
-                    Refusal::new(
-                        RefusalReason::Undecodable,
-                        format!("not JSON, or nested too deeply (column {column})"),
-                    )
+                let json = json::parse(bytes).map_err(|NotJson(column)| Refusal {
+                    column: Some(column),
+                    ..Refusal::new(RefusalReason::Undecodable, "not JSON, or nested too deeply")
                 })?;
                 json::read(&self.tree, node, json, slots);
                 Ok((json::without_prefix(bytes), ""))

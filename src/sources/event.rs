@@ -112,7 +112,10 @@ named! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub reason: RefusalReason,
+    /// The same for all records that are wrong in this way.
     pub detail: String,
+    /// Where in a JSON text it is, in bytes from 1.
+    pub column: Option<usize>,
     /// The place in the list of `each`, from 0, if one element is wrong.
     pub element: Option<usize>,
 }
@@ -120,15 +123,24 @@ pub struct Refusal {
 impl Refusal {
     #[must_use]
     pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), element: None }
+        Self { reason, detail: detail.into(), column: None, element: None }
     }
 
-    /// The detail, with the element that it is about.
+    /// The detail, with the column that it is about.
     #[must_use]
-    pub fn described(self) -> String {
+    pub fn located(&self) -> String {
+        match self.column {
+            Some(column) => format!("{} (column {column})", self.detail),
+            None => self.detail.clone(),
+        }
+    }
+
+    /// The detail, with the element and the column that it is about.
+    #[must_use]
+    pub fn described(&self) -> String {
         match self.element {
-            Some(element) => format!("element {}: {}", element + 1, self.detail),
-            None => self.detail,
+            Some(element) => format!("element {}: {}", element + 1, self.located()),
+            None => self.located(),
         }
     }
 }

@@ -125,7 +125,7 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker, deadlines: Deadlin
         }
         field.pause(LOOKS_EVERY);
     }
-    if !is_applied(field, checker, given_up) {
+    if !is_applied(field, checker, deadlines.recovered) {
         return false;
     }
     in_step(field, checker, &ends);

@@ -103,8 +103,7 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
             2 => run.restart(),
             3 => run.decide_again(&mut random)?,
             4 => run.evict(),
-            // Twice: the first time may only forget who was referenced.
-            5 | 6 => (0..2).for_each(|_| run.shard.pack(usize::MAX)),
+            5 | 6 => run.shard.pack(usize::MAX),
             _ => {}
         }
         if !run.step(run.detail()) {
@@ -125,7 +124,7 @@ pub(crate) fn run_lazily(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>
             1 => run.restart(),
             2 => run.evict(),
             3 | 4 => run.sweep(1 + random.below(2)),
-            5 => (0..2).for_each(|_| run.shard.pack(usize::MAX)),
+            5 => run.shard.pack(usize::MAX),
             _ => {}
         }
         if !run.step(run.detail()) {

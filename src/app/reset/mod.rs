@@ -193,8 +193,9 @@ impl<'a> Reset<'a> {
         offsets: &[(i32, i64, String)],
     ) -> Result<(), Failure> {
         let input = self.settings.topics.input.as_str();
-        let offset = |(partition, offset, mark): &'_ (i32, i64, String)| (input, *partition, *offset, mark.clone());
-        transact(&self.consumer, producer, topic, records, &offsets.iter().map(offset).collect::<Vec<_>>())
+        let offsets: Vec<_> =
+            offsets.iter().map(|(partition, offset, mark)| (input, *partition, *offset, mark.as_str())).collect();
+        transact(&self.consumer, producer, topic, records, &offsets)
     }
 }
 

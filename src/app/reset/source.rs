@@ -11,7 +11,7 @@ use super::{ASK, Alone, QUEUE_BYTES, patient};
 use crate::app::Failure;
 use crate::gather::kafka_of;
 use crate::kafka::{Admin, Brokers, Consumer, Producer, Read, Reader, Sizes, Watermarks};
-use crate::marks::{Mark, Place};
+use crate::marks::{Mark, Place, Saying};
 use crate::settings::{Kafka, Loaded, Settings};
 
 /// How long a record is waited for at once.
@@ -115,7 +115,7 @@ impl<'a> SourceReset<'a> {
             value: Some(mark.bytes()),
         };
         let offset = |(partition, (_, mark)): (&i32, &(Option<Mark>, Mark))| {
-            (self.topic.as_str(), *partition, mark.next_offset, String::new())
+            (self.topic.as_str(), *partition, mark.next_offset, "")
         };
         let records: Vec<Write> = self.marks.iter().map(write).collect();
         let offsets: Vec<_> = self.marks.iter().map(offset).collect();
@@ -143,14 +143,13 @@ fn read_marks(
     patient(|| {
         loop {
             match reader.poll(POLL) {
-                Read::Record(record) => {
-                    let Some(place) = record.key().and_then(Place::read) else { continue };
-                    match record.payload().map(Mark::read) {
-                        Some(Some(mark)) if mark.group == settings.kafka.group_id => drop(marks.insert(place, mark)),
-                        Some(_) => {}
-                        None => drop(marks.remove(&place)),
+                Read::Record(record) => match record.key().and_then(|key| Saying::read(key, record.payload())) {
+                    Some(Saying::Mark(place, Some(mark))) if mark.group == settings.kafka.group_id => {
+                        drop(marks.insert(place, mark));
                     }
-                }
+                    Some(Saying::Mark(place, None)) => drop(marks.remove(&place)),
+                    _ => {}
+                },
                 Read::Done => return Ok(()),
                 Read::Failed(failure) => return Err(failure),
                 Read::Nothing | Read::Waiting { .. } | Read::OutOfRange { .. } => {}

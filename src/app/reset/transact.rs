@@ -12,7 +12,7 @@ pub(super) struct Write {
 }
 
 /// An offset of the group: topic, partition, offset, metadata.
-pub(super) type Offset<'a> = (&'a str, i32, i64, String);
+pub(super) type Offset<'a> = (&'a str, i32, i64, &'a str);
 
 /// Writes the records and sets the offsets, all or nothing. `consumer`: that of the only member of the group.
 pub(super) fn transact(
@@ -38,9 +38,7 @@ pub(super) fn transact(
         })?;
     }
     producer.drain()?;
-    let offsets: Vec<_> =
-        offsets.iter().map(|(topic, partition, offset, mark)| (*topic, *partition, *offset, mark.as_str())).collect();
-    producer.send_offsets(&offsets, &membership)?;
+    producer.send_offsets(offsets, &membership)?;
     match producer.commit() {
         Outcome::Committed => Ok(()),
         Outcome::Indeterminate(cause) | Outcome::Fenced(cause) => {

@@ -40,7 +40,7 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     if asked.topic {
         let absent = topics::read(settings, &file.document, &mapping, asked.records, |at, mapped| match mapped {
             Ok(outcome) => attempt.outcome(outcome, at),
-            Err(Refused { reason, detail }) => {
+            Err(Refused { reason, detail, .. }) => {
                 attempt.tally.read += 1;
                 attempt.tally.refuse_for(reason, detail, 1, || at.to_string());
                 Ok(())

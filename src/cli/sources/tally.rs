@@ -60,7 +60,7 @@ impl Tally {
     /// `place`: of the record, the first of so many.
     pub(super) fn refuse(&mut self, refusal: Refusal, records: u64, place: impl FnOnce() -> String) {
         let element = refusal.element.map(|element| format!(", element {}", element + 1)).unwrap_or_default();
-        self.refuse_for(refusal.reason.as_str(), refusal.detail, records, || place() + &element);
+        self.refuse_for(refusal.reason.as_str(), refusal.located(), records, || place() + &element);
     }
 
     /// The same for a reason that only gathering has.

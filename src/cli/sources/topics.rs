@@ -12,7 +12,7 @@ use crate::gather::{Mapper, RecordOf, Refused, needed};
 use crate::settings::Loaded;
 use crate::sources::{AvroReader, Document, Mapping, Outcome};
 
-/// Reads at most so many records of each topic, from where `run` would begin, spread over its partitions, and passes on what
+/// Reads at most so many records of each topic, from where `kafka.start` says, spread over its partitions, and passes on what
 /// becomes of each. Returns the paths that schemas do not have, each with what there is instead.
 ///
 /// # Errors

@@ -257,7 +257,7 @@ impl<'a> CustomerView<'a> {
         Verdict { holds: measured.value.is_some(), until: measured.until }
     }
 
-    /// Compares exactly: differences are computed in units of 10^-12, so that a factor of six decimals needs no
+    /// Compares exactly: with a factor, differences are computed in units of 10^-12, so that its six decimals need no
     /// rounding.
     fn compare(&self, measure: &Measure, op: Op, with: &Comparand) -> Verdict {
         if let Measure::Score { score: score @ (Score::Risk | Score::Alive), .. } = measure {
@@ -276,14 +276,14 @@ impl<'a> CustomerView<'a> {
         let until = left.until.min(right.until);
         let (Some(l), Some(r)) = (left.value, right.value) else { return Verdict { holds: false, until } };
         let ordering = match (l, r) {
-            (Value::Number(l), Value::Number(r)) if factor == Number::ONE => {
-                let (difference, slope) = (l.0.saturating_sub(r.0), left.slope - right.slope);
-                let until = until.min(sign_change(self.at, difference, slope));
-                return Verdict { holds: holds(op, difference.cmp(&0)), until };
-            }
             (Value::Number(l), Value::Number(r)) => {
-                let difference = l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor));
-                let slope = left.slope * Number::ONE - right.slope * factor;
+                let (difference, slope) = match factor {
+                    Number::ONE => (l.0.saturating_sub(r.0), left.slope - right.slope),
+                    _ => (
+                        l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor)),
+                        left.slope * Number::ONE - right.slope * factor,
+                    ),
+                };
                 let until = until.min(sign_change(self.at, difference, slope));
                 return Verdict { holds: holds(op, difference.cmp(&0)), until };
             }

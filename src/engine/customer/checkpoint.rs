@@ -4,8 +4,9 @@ use super::deadlines::Deadlines;
 use super::membership::Membership;
 use super::risk::Risk;
 use super::sparse::Sparse;
+use super::standing::RankedValues;
 use super::state::CustomerState;
-use crate::event::{Instant, Number};
+use crate::event::Instant;
 
 /// What decisions change in a state: everything but the facts and the recent ids, which only events change.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub(in crate::engine) struct Checkpoint {
     next_deadline: Instant,
     sequence: u64,
     memberships: Sparse<Membership>,
-    ranked_values: Vec<Option<Number>>,
+    ranked_values: RankedValues,
     risk: Risk,
     deadlines: Deadlines,
 }
@@ -25,8 +26,7 @@ impl Checkpoint {
         (self.known_since, self.clock, self.next_deadline) = (state.known_since, state.clock, state.next_deadline);
         (self.sequence, self.risk) = (state.sequence, state.risk);
         self.memberships.clone_from(&state.memberships);
-        self.ranked_values.clear();
-        self.ranked_values.extend_from_slice(&state.ranked_values);
+        self.ranked_values.clone_from(&state.ranked_values);
         self.deadlines.clone_from(&state.deadlines);
     }
 
@@ -35,7 +35,7 @@ impl Checkpoint {
         (state.known_since, state.clock, state.next_deadline) = (self.known_since, self.clock, self.next_deadline);
         (state.sequence, state.risk) = (self.sequence, self.risk);
         state.memberships.clone_from(&self.memberships);
-        state.ranked_values.copy_from_slice(&self.ranked_values);
+        state.ranked_values.clone_from(&self.ranked_values);
         state.deadlines.clone_from(&self.deadlines);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::shard::Shard;
 use super::slot::Slot;
-use crate::engine::customer::Standing;
+use crate::engine::customer::{RankedValues, Standing};
 use crate::event::Number;
 use crate::event::stored_hash::tie_hash;
 
@@ -12,6 +12,17 @@ pub struct RankMove {
     pub ranking: usize,
     pub from: Option<Standing>,
     pub to: Option<Standing>,
+}
+
+impl RankMove {
+    /// A customer's moves where their values change from these to those.
+    #[must_use]
+    pub fn between(customer: &str, from: RankedValues, to: RankedValues) -> Vec<Self> {
+        let hash = tie_hash(customer);
+        let standing = |value: Option<Number>| value.map(|value| Standing { value, hash });
+        let steps = from.into_iter().zip(to).enumerate().filter(|(_, (from, to))| from != to);
+        steps.map(|(ranking, (from, to))| Self { ranking, from: standing(from), to: standing(to) }).collect()
+    }
 }
 
 impl Shard {
@@ -26,10 +37,6 @@ impl Shard {
     /// The customer's moves in rankings since the last call: the caller counts them.
     pub fn take_rank_moves(&mut self, slot: Slot) -> Vec<RankMove> {
         let Some(counted) = self.counted.remove(&slot) else { return Vec::new() };
-        let hash = tie_hash(self.customer(slot));
-        let standing = |value: Option<Number>| value.map(|value| Standing { value, hash });
-        let values = counted.into_iter().zip(self.ranked_values(slot)).enumerate();
-        let moves = values.filter(|(_, (from, to))| from != to);
-        moves.map(|(ranking, (from, to))| RankMove { ranking, from: standing(from), to: standing(to) }).collect()
+        RankMove::between(self.customer(slot), counted, self.ranked_values(slot))
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::customer::{
 };
 use crate::engine::decide::Engine;
 use crate::engine::effects::{Counts, Effect, RiskEffect};
-use crate::event::{DeadLetterReason, Instant, Number};
+use crate::event::{DeadLetterReason, Instant};
 
 /// An effect, and the customer it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,7 @@ pub struct Shard {
     /// The values by which the lane's counters count a customer, where those of the state are others.
     pub(super) counted: FxHashMap<Slot, RankedValues>,
     /// The customer's values in rankings before the current change.
-    pub(super) values_before: Vec<Option<Number>>,
+    pub(super) values_before: RankedValues,
     /// Scratch for a customer's bytes.
     pub(super) scratch: Vec<u8>,
 }
@@ -90,7 +90,7 @@ impl Shard {
             dirty_count: 0,
             hand: 0,
             counted: FxHashMap::default(),
-            values_before: Vec::new(),
+            values_before: RankedValues::default(),
             scratch: Vec::new(),
         }
     }
@@ -206,9 +206,7 @@ impl Shard {
             Some(place) => place,
             None => self.decode(slot).expect(WRITTEN_HERE),
         };
-        let values = &self.decoded.state(place).ranked_values;
-        self.values_before.clear();
-        self.values_before.extend_from_slice(values);
+        self.values_before.clone_from(&self.decoded.state(place).ranked_values);
         place
     }
 
@@ -217,9 +215,9 @@ impl Shard {
     pub(super) fn record_change(&mut self, slot: Slot, place: usize, as_of: i64, out: &mut Vec<CustomerEffect>) {
         let state = self.decoded.state_mut(place);
         state.as_of = as_of.saturating_add(self.position_shift);
-        if *self.values_before != *state.ranked_values {
+        if self.values_before != state.ranked_values {
             let before = &self.values_before;
-            self.counted.entry(slot).or_insert_with(|| before.as_slice().into());
+            self.counted.entry(slot).or_insert_with(|| before.clone());
         }
         let deadline = state.next_deadline;
         self.decoded.count_change(place);

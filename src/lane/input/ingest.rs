@@ -54,9 +54,6 @@ impl Partition {
         self.tally().consumed += 1;
         self.next_offset = position + 1;
         let mut properties = recycle(std::mem::take(buffer));
-        if context.marks.is_some() {
-            self.intake.note_source(record);
-        }
         let outcome = self.check_and_apply(incoming, schemas, &mut properties, context, plan);
         self.intake.source = None;
         *buffer = recycle(properties);
@@ -146,6 +143,9 @@ impl Partition {
         self.rules.coverage.observe(&event, self.intake.sound);
         self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
+        if context.marks.is_some() {
+            self.intake.note_source(record);
+        }
         if !self.apply(incoming.slot, &event, record.offset(), Detail::Full, context, plan)? {
             return Ok(Some(NotApplied::Skip(SkipReason::Duplicate)));
         }

@@ -169,11 +169,5 @@ pub(in crate::lane) fn moves(
         Some(state) => places(state, rankings).map(|(places, _)| places),
         None => Ok(vec![None; rankings].into()),
     };
-    let hash = tie_hash(customer);
-    let standing = |value: Option<crate::event::Number>| value.map(|value| Standing { value, hash });
-    let steps = read(from)?.into_iter().zip(read(to)?).enumerate();
-    Ok(steps
-        .filter(|(_, (from, to))| from != to)
-        .map(|(ranking, (from, to))| RankMove { ranking, from: standing(from), to: standing(to) })
-        .collect())
+    Ok(RankMove::between(customer, read(from)?, read(to)?))
 }

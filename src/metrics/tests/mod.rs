@@ -188,7 +188,6 @@ fn what_one_process_shows_for_the_group_goes_when_another_shows_it() {
     }
 }
 
-/// The largest that is meant to run: 600 cohorts, 64 partitions in one process.
 #[test]
 fn what_is_decided_in_all_partitions_is_decided_in_the_slowest() {
     let metrics = Metrics::new("0", "0");
@@ -199,6 +198,7 @@ fn what_is_decided_in_all_partitions_is_decided_in_the_slowest() {
     assert_eq!(metrics.decided_to(), Some(Instant(1_798_761_599_500)));
 }
 
+/// The largest that is meant to run: 600 cohorts, 64 partitions in one process.
 #[test]
 fn series_grow_with_cohorts_plus_partitions_and_not_with_their_product() {
     let metrics = Metrics::new("0", "0");

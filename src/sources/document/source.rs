@@ -152,7 +152,7 @@ impl Source {
     #[must_use]
     pub fn event_names(&self) -> EventNames {
         let mut found = EventNames::default();
-        for name in self.event.iter().chain(self.kinds.iter().filter_map(|kind| kind.event.as_ref())) {
+        for name in self.names() {
             match name {
                 EventName::Constant(name) => drop(found.named.insert(name.clone())),
                 EventName::Field { names: Some(names), .. } => found.named.extend(names.values().cloned()),
@@ -162,9 +162,13 @@ impl Source {
         found
     }
 
+    fn names(&self) -> impl Iterator<Item = &EventName> {
+        self.event.iter().chain(self.kinds.iter().filter_map(|kind| kind.event.as_ref()))
+    }
+
     /// Every path with what is asked of it, `each` not.
     pub(in crate::sources) fn paths(&self) -> Vec<&Path> {
-        let names = self.event.iter().chain(self.kinds.iter().filter_map(|kind| kind.event.as_ref()));
+        let names = self.names();
         let of_names = names.flat_map(|name| match name {
             EventName::Constant(_) => &[][..],
             EventName::Field { paths, .. } => paths.as_slice(),

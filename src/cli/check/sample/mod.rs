@@ -59,8 +59,8 @@ impl Sample {
         progress.finish();
         let end = deciding.tally().last.unwrap_or(Instant::MIN);
         let (tally, mut shard) = deciding.finish(end)?;
-        // As most customers of a running partition are; the first time may only forget who was referenced.
-        (0..2).for_each(|_| shard.pack(usize::MAX));
+        // As most customers of a running partition are.
+        shard.pack(usize::MAX);
         Ok(Self { survey, shard, end, changes_per_event: tally.changes_per_event() })
     }
 
