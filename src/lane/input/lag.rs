@@ -24,7 +24,7 @@ impl Lane {
     /// Advances the stream time of quiet live partitions by the wall clock, where that decides something. A partition
     /// that could not be advanced goes to `failed`.
     ///
-    /// Caught up means: the end signal came at the end offset that the leader reported within the last second, open
+    /// Quiet means: the end signal came at the end offset that the leader reported within the last second, open
     /// transactions included, and every polled record is applied.
     pub(in crate::lane) fn advance(&mut self, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
         if let Some(marks) = self.context.marks.as_ref().and_then(|marks| marks.view()) {
@@ -33,6 +33,7 @@ impl Lane {
         if self.context.marks.is_some() {
             return;
         }
+        self.note_caught_up();
         let quiet = |partition: &&mut Partition| partition.end.is_some() && !partition.is_overdue();
         for partition in self.partitions.values_mut().filter(quiet) {
             let Reading::Trusted(now) = self.clock_reading else { return };
@@ -54,6 +55,23 @@ impl Lane {
                 && let Err(error) = partition.advance(to, Detail::Full, &self.context, plan)
             {
                 failed.push((partition.number, error.into()));
+            }
+        }
+    }
+
+    /// Under steady traffic there may never be a moment with nothing to read, and so no end signal: a partition has caught up
+    /// all the same once it is past the end that the leader reported within the last second.
+    fn note_caught_up(&mut self) {
+        let is_behind = |partition: &&mut Partition| {
+            partition.end.is_none() && !partition.has_caught_up() && !partition.is_overdue()
+        };
+        for partition in self.partitions.values_mut().filter(is_behind) {
+            if self.end_offsets.fresh(partition.number).is_some_and(|end| partition.next_offset >= end) {
+                partition.note_caught_up();
+                self.context.first_load.caught_up();
+                // The first quiet moment is taken up at once.
+                let long_ago = Moment::now().checked_sub(ADVANCE_EVERY);
+                partition.last_advance = long_ago.unwrap_or(partition.last_advance);
             }
         }
     }

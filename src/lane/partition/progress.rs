@@ -13,8 +13,8 @@ impl Partition {
         }
     }
 
-    /// Everything readable is read and applied.
-    pub(in crate::lane) fn mark_caught_up(&mut self, live_after: Span) {
+    /// Everything that could be read a moment ago is read and applied.
+    pub(in crate::lane) fn note_caught_up(&mut self) {
         let now = self.round().at(self.stream_time());
         self.automation.mark_caught_up(now);
         if let Some(CatchUp { since, records, events }) = self.catch_up.take() {
@@ -31,6 +31,11 @@ impl Partition {
                 tracing::info!(partition, records, events, seconds, "Caught up with the input.");
             }
         }
+    }
+
+    /// Everything readable is read and applied.
+    pub(in crate::lane) fn mark_caught_up(&mut self, live_after: Span) {
+        self.note_caught_up();
         let since = *self.caught_up_since.get_or_insert_with(std::time::Instant::now);
         let long = u64::try_from(live_after.0).unwrap_or(0);
         if !self.live && since.elapsed() >= std::time::Duration::from_millis(long) {
