@@ -113,6 +113,8 @@ pub struct Lane {
     pub(in crate::lane) brokers: Brokers,
     pub(in crate::lane) disk: Disk,
     pub(in crate::lane) memory_gate: MemoryGate,
+    /// When the poll of the last batch ended.
+    pub(in crate::lane) last_polled: Moment,
     pub(in crate::lane) last_figures: Moment,
     pub(in crate::lane) buffer: Properties<'static>,
 }
@@ -165,6 +167,7 @@ impl Lane {
             brokers,
             disk: Disk::default(),
             memory_gate: MemoryGate::new(),
+            last_polled: Moment::now(),
             last_figures: Moment::now(),
             buffer: Properties::new(),
         })

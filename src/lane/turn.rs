@@ -90,7 +90,8 @@ impl Lane {
         let schema = |record: &Record<'_>| Some(context.framing.split(record.payload()?).ok()?.0);
         let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, |record| [schema(record), None]);
         let PolledBatch { records, ends, waiting, event } =
-            poll_batch(&self.consumer, readable, &limits, gate, &meanwhile);
+            poll_batch(&self.consumer, self.last_polled, readable, &limits, gate, &meanwhile);
+        self.last_polled = Moment::now();
         if !records.is_empty() || !ends.is_empty() {
             self.denied.end(self.health.lane(self.number));
         }

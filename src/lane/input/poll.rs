@@ -88,21 +88,24 @@ impl Lane {
     }
 }
 
-/// Polls until a limit of the batch is reached or an event ends it. `readable`: the partitions to read, each with its
-/// next offset. `meanwhile` is called from time to time.
+/// Polls until a limit of the batch is reached or an event ends it. `last_polled`: when the last poll ended; the wait for
+/// records counts from there, since they also came while that batch was decided and committed. `readable`: the partitions
+/// to read, each with its next offset. `meanwhile` is called from time to time.
 pub(in crate::lane) fn poll_batch<'c>(
     consumer: &'c Consumer,
+    last_polled: Moment,
     mut readable: BTreeMap<i32, i64>,
     limits: &Batch,
     mut gate: SchemaGate<'_, Reader, impl Fn(&Record<'_>) -> Needed>,
     meanwhile: &dyn Fn(),
 ) -> PolledBatch<'c> {
     let mut batch = PolledBatch::default();
-    let started = Moment::now();
+    // However long that batch took, a broker has some time to deliver more than a few records.
+    let until = (last_polled + limits.max_wait).max(Moment::now() + limits.max_wait / 4);
     let bytes_max = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
     while batch.records.len() < limits.max_records && bytes < bytes_max {
-        let Some(polled) = poll_until(consumer, started, limits.max_wait, meanwhile) else { break };
+        let Some(polled) = poll_until(consumer, until, meanwhile) else { break };
         match polled {
             Polled::Nothing => {}
             Polled::Record(record) => {
@@ -144,15 +147,15 @@ pub(in crate::lane) fn poll_batch<'c>(
     batch
 }
 
-/// The next event, if there is one or one comes within `wait` after `started`; `Nothing` after a part of that time.
+/// The next event, if there is one or one comes before `until`; `Nothing` after a part of that time.
 /// `None`: the time is over.
-fn poll_until<'c>(consumer: &'c Consumer, started: Moment, wait: Duration, meanwhile: &dyn Fn()) -> Option<Polled<'c>> {
+fn poll_until<'c>(consumer: &'c Consumer, until: Moment, meanwhile: &dyn Fn()) -> Option<Polled<'c>> {
     let polled = consumer.poll(Duration::ZERO);
     // The clock is read only when there is time for it.
     if !matches!(polled, Polled::Nothing) {
         return Some(polled);
     }
-    let left = wait.saturating_sub(started.elapsed());
+    let left = until.saturating_duration_since(Moment::now());
     if left.is_zero() {
         return None;
     }
