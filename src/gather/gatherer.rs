@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Moment};
 
+use super::mapper::Bounds;
 use super::merge::Merge;
 use super::progress::Progress;
-use super::reading::{Content, Limits, Now, Reading};
+use super::reading::{Content, Limits, Reading};
 use super::sources::Sources;
 use super::starting::Starting;
 use super::topics::SourceTopics;
@@ -137,11 +138,7 @@ impl Gatherer {
         let Start { number, settings, kafka, sources, topics, marks, schemas, watermarks, brokers, .. } = start;
         let queue =
             usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1);
-        let limits = Limits {
-            record: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
-            event: start.limits.0,
-            dead_letter: start.limits.1,
-        };
+        let limits = Limits { event: start.limits.0, dead_letter: start.limits.1 };
         let sizes = Sizes { record: limits.event.max(limits.dead_letter), batch: limits.event };
         Ok(Self {
             number,
@@ -244,8 +241,8 @@ impl Gatherer {
         self.now.unwrap_or_else(|| self.clock.without_leap())
     }
 
-    pub(super) fn times(&self) -> Now {
-        Now { clock: self.clock_now(), max_future_skew: self.settings.time.max_future_skew }
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds::new(&self.settings, self.clock_now())
     }
 
     /// Bytes of records that may be at hand of one partition.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Framing, SchemaKey, Schemas, WriterSchema};
-use crate::event::{DeadLetterReason, Instant};
+use crate::event::{DeadLetterReason, Instant, Span};
 use crate::kafka::{Record, Timestamp};
 use crate::member::schema_waits::Needed;
+use crate::settings::Settings;
 use crate::sources::{AvroReader, Format, Mapping, Outcome, Payload, Place, Record as SourceRecord, Refusal};
 
 /// Why a record is refused.
@@ -43,6 +45,34 @@ pub(crate) struct RecordOf<'a> {
     pub(crate) partition: i32,
 }
 
+/// What a record and its events must not exceed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes of a value.
+    record_bytes: usize,
+    /// The wall clock.
+    pub(super) clock: Instant,
+    max_future_skew: Span,
+}
+
+impl Bounds {
+    /// Those of the settings, at a time.
+    #[must_use]
+    pub(crate) fn new(settings: &Settings, clock: Instant) -> Self {
+        Self {
+            record_bytes: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
+            clock,
+            max_future_skew: settings.time.max_future_skew,
+        }
+    }
+
+    /// Is a time ahead of the clock, of a record that a broker `appended` then?
+    pub(super) fn are_passed_by(self, at: Instant, appended: Instant) -> bool {
+        // The clock was found to be about right before anything was read.
+        is_ahead(at, self.clock, appended, Instant::MIN, self.max_future_skew) != Ahead::No
+    }
+}
+
 /// Mappings laid over the schemas of records; each once.
 #[derive(Debug, Default)]
 pub(crate) struct Mapper {
@@ -60,9 +90,14 @@ impl Mapper {
         from: RecordOf<'_>,
         schemas: &mut Schemas<WriterSchema>,
         record: &Record<'_>,
+        bounds: Bounds,
         take: impl FnOnce(Outcome<'_>, &Place<'_>) -> Result<R, Refused>,
     ) -> Result<R, Refused> {
         let mapping = from.mapping;
+        if record.payload().is_some_and(|payload| payload.len() > bounds.record_bytes) {
+            let detail = format!("the value is larger than batch.max_record_bytes, {} bytes", bounds.record_bytes);
+            return Err(Refused::new(DeadLetterReason::Oversized, detail));
+        }
         let (value_schema, key_schema) = schemas_of(mapping, record)?;
         let mut reader = |key, is_of_keys| self.reader(from, key, is_of_keys, schemas);
         let value_reader = value_schema.map(|(key, _)| reader(key, false)).transpose()?;
@@ -82,12 +117,20 @@ impl Mapper {
             }
             false => Vec::new(),
         };
-        let timestamp = match record.timestamp() {
-            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) => Some(Instant(millis)),
-            Timestamp::NotAvailable => None,
+        let (timestamp, appended) = match record.timestamp() {
+            Timestamp::CreateTime(millis) => (Some(Instant(millis)), Instant::MIN),
+            Timestamp::LogAppendTime(millis) => (Some(Instant(millis)), Instant(millis)),
+            Timestamp::NotAvailable => (None, Instant::MIN),
         };
         let place = Place { topic: from.topic, partition: from.partition, offset: record.offset(), timestamp };
-        take(mapping.map(&SourceRecord { value, key, headers: &headers, place: Some(place) }), &place)
+        let outcome = mapping.map(&SourceRecord { value, key, headers: &headers, place: Some(place) });
+        if let Outcome::Mapped(events) = &outcome
+            && events.iter().any(|event| bounds.are_passed_by(event.at, appended))
+        {
+            let detail = "its time is ahead of the clock by more than time.max_future_skew, or finer than milliseconds";
+            return Err(Refused::new(DeadLetterReason::Future, detail));
+        }
+        take(outcome, &place)
     }
 
     /// The mapping laid over each schema of values and keys so far.

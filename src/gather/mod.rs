@@ -44,6 +44,6 @@ mod topics;
 mod write;
 
 pub(crate) use gatherer::{Gatherer, Start, kafka_of};
-pub(crate) use mapper::{Mapper, RecordOf, Refused, needed};
+pub(crate) use mapper::{Bounds, Mapper, RecordOf, Refused, needed};
 pub(crate) use sources::Sources;
 pub(crate) use topics::{SourceTopic, SourceTopics, way_on};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use super::gatherer::{Gatherer, Partition};
+use super::mapper::Bounds;
 use super::merge::{Merge, Waiting};
-use super::reading::{Content, Fate, Now, Reading, needed};
+use super::reading::{Content, Fate, Reading, needed};
 use super::sources::Sources;
 use super::topics::way_on;
 use crate::kafka::{Failure, Kind, Polled, Record};
@@ -39,7 +40,7 @@ struct Intake<'a> {
     merge: &'a mut Merge<Content>,
     schema_waits: &'a mut SchemaWaits,
     to_seek: &'a mut BTreeSet<i32>,
-    now: Now,
+    bounds: Bounds,
     is_clock_right: bool,
     /// Bytes that may be at hand of one partition.
     share: usize,
@@ -79,12 +80,12 @@ impl Intake<'_> {
             self.to_seek.insert(number);
             return ControlFlow::Continue(());
         }
-        let content = self.reading.read(partition.topic, partition.place.partition, record, self.now);
+        let content = self.reading.read(partition.topic, partition.place.partition, record, self.bounds);
         partition.read_offset = record.offset() + 1;
         partition.has_answered = true;
-        partition.progress.leave_end(self.now.clock);
+        partition.progress.leave_end(self.bounds.clock);
         if let Some((first, last)) = content.times {
-            partition.progress.read(last, self.now.clock);
+            partition.progress.read(last, self.bounds.clock);
             partition.last_at = first;
         }
         let refused = match (content.fate, &content.wrong) {
@@ -116,7 +117,7 @@ impl Gatherer {
         let mut taken = Taken::default();
         let mut wait = Duration::ZERO;
         while event.is_none() && !self.is_full(&taken) {
-            let (now, share) = (self.times(), self.share());
+            let (bounds, share) = (self.bounds(), self.share());
             let mut intake = Intake {
                 sources: Arc::clone(&self.sources),
                 partitions: &mut self.partitions,
@@ -124,7 +125,7 @@ impl Gatherer {
                 merge: &mut self.merge,
                 schema_waits: &mut self.schema_waits,
                 to_seek: &mut self.to_seek,
-                now,
+                bounds,
                 is_clock_right,
                 share,
                 taken: std::mem::take(&mut taken),

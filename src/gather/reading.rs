@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::mapper::{self, Mapper, RecordOf, Refused};
+use super::mapper::{self, Bounds, Mapper, RecordOf, Refused};
 use super::sources::Sources;
-use crate::clock::{Ahead, is_ahead};
 use crate::codec::{EventEncoder, Schemas, SentEvent, WriterSchema};
-use crate::event::{DeadLetterReason, Instant, Span, Value};
-use crate::kafka::{Record, Timestamp, partition_of, push_header};
+use crate::event::{DeadLetterReason, Instant, Value};
+use crate::kafka::{Record, partition_of, push_header};
 use crate::member::dead_letter::{self, Rejected};
 use crate::member::schema_waits::Needed;
 use crate::sources::{MappedEvent, Outcome, Place};
@@ -75,19 +74,10 @@ impl Content {
 /// What may be written, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Of one value that is read.
-    pub(super) record: usize,
     /// Of a record of the events.
     pub(super) event: usize,
     /// Of a dead letter.
     pub(super) dead_letter: usize,
-}
-
-/// The time against which events are checked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
-    pub(super) clock: Instant,
-    pub(super) max_future_skew: Span,
 }
 
 /// Makes events of records. Belongs to one thread.
@@ -123,8 +113,8 @@ impl Reading {
     }
 
     /// What is written of a record of a topic's partition, now that its schemas are known, or were waited for.
-    pub(super) fn read(&mut self, topic: usize, partition: i32, record: &Record<'_>, now: Now) -> Content {
-        match self.map(topic, partition, record, now) {
+    pub(super) fn read(&mut self, topic: usize, partition: i32, record: &Record<'_>, bounds: Bounds) -> Content {
+        match self.map(topic, partition, record, bounds) {
             Ok(Mapped::Events { records, first, last }) => {
                 Content { fate: Fate::Mapped, records, times: Some((first, last)), wrong: None }
             }
@@ -136,24 +126,19 @@ impl Reading {
         }
     }
 
-    fn map(&mut self, topic: usize, partition: i32, record: &Record<'_>, now: Now) -> Result<Mapped, Refused> {
+    fn map(&mut self, topic: usize, partition: i32, record: &Record<'_>, bounds: Bounds) -> Result<Mapped, Refused> {
         let Self { sources, schemas, mapper, encoding } = self;
         let source = sources.of_topic(topic);
-        let bytes = record.payload().map_or(0, <[u8]>::len);
-        if bytes > encoding.limits.record {
-            let detail = format!("the value is larger than batch.max_record_bytes, {} bytes", encoding.limits.record);
-            return Err(Refused::new(DeadLetterReason::Oversized, detail));
-        }
         let (topic, number) = (sources.topics()[topic].as_str(), sources.place_of(topic));
         let of = RecordOf { source: number, mapping: &source.mapping, topic, partition };
-        mapper.map(of, schemas, record, |outcome, lies| match outcome {
+        mapper.map(of, schemas, record, bounds, |outcome, lies| match outcome {
             Outcome::Skipped(reason, at) => {
                 // One ahead of the clock says nothing of how far the source is.
-                let at = at.filter(|at| *at <= now.clock + now.max_future_skew);
+                let at = at.filter(|at| !bounds.are_passed_by(*at, Instant::MIN));
                 Ok(Mapped::Skipped(reason.as_str(), at))
             }
             Outcome::Refused(refusal) => Err(refusal.into()),
-            Outcome::Mapped(events) => encoding.encode(&events, source.name(), lies, record.timestamp(), now),
+            Outcome::Mapped(events) => encoding.encode(&events, source.name(), lies),
         })
     }
 
@@ -182,14 +167,7 @@ impl Reading {
 }
 
 impl Encoding {
-    fn encode(
-        &self,
-        events: &[MappedEvent<'_>],
-        source: &str,
-        place: &Place<'_>,
-        timestamp: Timestamp,
-        now: Now,
-    ) -> Result<Mapped, Refused> {
+    fn encode(&self, events: &[MappedEvent<'_>], source: &str, place: &Place<'_>) -> Result<Mapped, Refused> {
         let mut headers = Vec::with_capacity(120);
         push_header(&mut headers, b"cohortd_source", source.as_bytes());
         push_header(&mut headers, b"cohortd_source_topic", place.topic.as_bytes());
@@ -198,16 +176,6 @@ impl Encoding {
         let (mut first, mut last) = (Instant::MAX, Instant::MIN);
         let mut records = Vec::with_capacity(events.len());
         for event in events {
-            let appended = match timestamp {
-                Timestamp::LogAppendTime(millis) => Instant(millis),
-                Timestamp::CreateTime(_) | Timestamp::NotAvailable => Instant::MIN,
-            };
-            // The clock was found to be about right before anything was read.
-            if is_ahead(event.at, now.clock, appended, Instant::MIN, now.max_future_skew) != Ahead::No {
-                let detail =
-                    "its time is ahead of the clock by more than time.max_future_skew, or finer than milliseconds";
-                return Err(Refused::new(DeadLetterReason::Future, detail));
-            }
             (first, last) = (first.min(event.at), last.max(event.at));
             records.push(self.record(event, &headers)?);
         }

@@ -81,18 +81,28 @@ impl<'a> TopicLog<'a> {
         Ok(from..offset(to)?.clamp(from, kept.end))
     }
 
-    /// At most this many records of a partition, from where `run` would start without committed offsets; none of an
-    /// open transaction. If `run` would start at the end, the last ones.
+    /// At most this many records of a partition, from where `run` would start without committed offsets, and none that was written
+    /// before `not_before` or is of an open transaction. If `run` would start at the end, the last ones.
     ///
     /// # Errors
     /// No broker, or no permission.
-    pub(in crate::cli) fn beginning(&self, partition: i32, most: i64) -> Result<Range<i64>, Failure> {
+    pub(in crate::cli) fn beginning(
+        &self,
+        partition: i32,
+        most: i64,
+        not_before: Option<Instant>,
+    ) -> Result<Range<i64>, Failure> {
+        let at_time = |at: Instant| patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK));
         let kept = patient(|| self.watermarks.range(self.name, partition, ASK))?;
         let end = patient(|| self.reader.stable_end(self.name, partition, ASK))?.max(kept.start);
         let from = match self.settings.kafka.start {
             Start::Earliest => kept.start,
             Start::Latest => end - most,
-            Start::At(at) => patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK))?,
+            Start::At(at) => at_time(at)?,
+        };
+        let from = match not_before {
+            Some(at) => at_time(at)?.max(from),
+            None => from,
         };
         let from = from.clamp(kept.start, end);
         Ok(from..end.min(from + most))

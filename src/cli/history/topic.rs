@@ -86,7 +86,7 @@ impl<'a> Topic<'a> {
     /// # Errors
     /// No broker, or no permission.
     pub(in crate::cli) fn beginning(&self, partition: i32, most: i64) -> Result<Range<i64>, Failure> {
-        self.log.beginning(partition, most)
+        self.log.beginning(partition, most, None)
     }
 
     /// Passes every committed record of a range to `take`, in the order of the log.

@@ -65,7 +65,10 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     }
     if tally.events == 0 {
         let problem = match tally.read {
-            0 if asked.topic => format!("there is no record in {}", source.topics.join(", ")),
+            0 if asked.topic => {
+                let since = source.from.map(|from| format!(" written since {from} (from)")).unwrap_or_default();
+                format!("there is no record in {}{since}", source.topics.join(", "))
+            }
             0 => "there is no record in the files".to_owned(),
             read => format!("none of {} became an event", counted(read, "record", "records")),
         };

@@ -1,4 +1,4 @@
-//! The first records of the topics of a source, mapped as gathering does.
+//! The first records of the topics of a source, mapped and checked as gathering does.
 
 use std::io;
 
@@ -7,13 +7,14 @@ use crate::app::{self, Failure};
 use crate::cli::history::{SchemaWait, TopicLog};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
+use crate::clock::wall_clock;
 use crate::codec::{Schemas, WriterSchema};
-use crate::gather::{Mapper, RecordOf, Refused, needed};
+use crate::gather::{Bounds, Mapper, RecordOf, Refused, needed};
 use crate::settings::Loaded;
 use crate::sources::{AvroReader, Document, Mapping, Outcome};
 
-/// Reads at most so many records of each topic, from where `kafka.start` says, spread over its partitions, and passes on what
-/// becomes of each. Returns the paths that schemas do not have, each with what there is instead.
+/// Reads at most so many records of each topic, from where gathering begins without marks, spread over its partitions, and passes on
+/// what becomes of each. Returns the paths that schemas do not have, each with what there is instead.
 ///
 /// # Errors
 /// Schemas that cannot be used; no broker; no such topic; a registry that does not answer; and those of `take`.
@@ -26,12 +27,13 @@ pub(super) fn read(
 ) -> Result<Vec<(String, String)>, Stopped> {
     let mut schemas: Schemas<WriterSchema> = app::schemas_of_sources(loaded, document)?;
     let (mut mapper, mut awaiting) = (Mapper::default(), SchemaWait::default());
+    let bounds = Bounds::new(&loaded.settings, wall_clock());
     for topic in &mapping.source().topics {
         let mut log = TopicLog::open(&loaded.settings, topic)?;
         let each = i64::from(most.div_ceil(log.count().max(1)));
         let ranges = log
             .partitions()
-            .map(|partition| Ok((partition, log.beginning(partition, each)?)))
+            .map(|partition| Ok((partition, log.beginning(partition, each, mapping.source().from)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
         let records = ranges.iter().map(|(_, range)| (range.end - range.start).unsigned_abs()).sum();
         let progress = Progress::of_records(records);
@@ -42,7 +44,7 @@ pub(super) fn read(
                 }
                 let at = At::Topic { topic, partition, offset: record.offset() };
                 let of = RecordOf { source: 0, mapping, topic, partition };
-                match mapper.map(of, &mut schemas, record, |outcome, _| Ok(take(at, Ok(outcome)))) {
+                match mapper.map(of, &mut schemas, record, bounds, |outcome, _| Ok(take(at, Ok(outcome)))) {
                     Ok(written) => Ok(written?),
                     Err(refused) => Ok(take(at, Err(refused))?),
                 }

@@ -587,6 +587,18 @@ fn the_first_records_of_a_sources_topic_are_tried_as_gathering_maps_them() {
     assert!(code == Some(0) && shown.contains("\"read\":4") && shown.contains("\"offset\":0"), "{shown}");
     let (code, shown) = tried("support", &[]);
     assert!(code == Some(1) && shown.contains("there is no record in"), "{shown}");
+    // What is checked besides the mapping.
+    let ahead = avro::event("c20", "visit", wall_clock().0 + 172_800_000, None);
+    systems.send(&Sent { number: 20, event: ahead });
+    systems.clicks.send("session-1", "x".repeat(1_500).as_bytes());
+    systems.clicks.flush();
+    let (code, shown) = tried("clicks", &["--set", "batch.max_record_bytes=1 KiB"]);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("1 future: its time is ahead of the clock by more than time.max_future_skew"), "{shown}");
+    assert!(shown.contains("1 oversized: the value is larger than batch.max_record_bytes, 1024 bytes"), "{shown}");
+    lab.write_sources(&SOURCES.replacen("format", "from = \"2100-01-01\"\nformat", 1));
+    let (code, shown) = tried("clicks", &[]);
+    assert!(code == Some(1) && shown.contains("written since 2100-01-01"), "{shown}");
     // Nothing was made.
     let shown = lab.check_connect("one", &[]).1.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(shown.contains(&format!("{}: would be created", lab.topic("in"))), "{shown}");
