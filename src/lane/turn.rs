@@ -111,7 +111,7 @@ impl Lane {
             if taken.is_multiple_of(LOOK_AHEAD) {
                 self.prefetch(&records[taken..], &slots[taken..]);
                 self.answer();
-                sending += send_ahead(&plan, &mut self.producer, &context);
+                sending += send_ahead(&mut plan, &mut self.producer, &context);
             }
             note_partition_ends(&mut ends, taken, &mut self.partitions);
             let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };

@@ -15,20 +15,18 @@ use crate::lane::output::plan::Plan;
 /// Sends the records that were added to a plan, if they are many. What fails is handled once the plan is complete.
 ///
 /// Returns how long it took.
-pub(in crate::lane) fn send_ahead(plan: &Plan, producer: &mut Producer, context: &Context) -> Duration {
-    let ahead = plan.ahead.take();
-    let sent = ahead.as_ref().map_or(0, |ahead| ahead.sent);
+pub(in crate::lane) fn send_ahead(plan: &mut Plan, producer: &mut Producer, context: &Context) -> Duration {
+    let (sent, has_failed) = plan.ahead.as_ref().map_or((0, false), |ahead| (ahead.sent, ahead.failed.is_some()));
     let is_worth_it = plan.records.len() - sent >= TOGETHER;
-    if !is_worth_it || ahead.as_ref().is_some_and(|ahead| ahead.failed.is_some()) {
-        plan.ahead.set(ahead);
+    if !is_worth_it || has_failed {
         return Duration::ZERO;
     }
     let started = Moment::now();
-    if let Some(mut ahead) = ahead.or_else(|| begin(producer, started)) {
-        ahead.failed = send_records(&plan.records[sent..], sent, producer, context, &|| ()).err();
+    if let Some(mut ahead) = plan.ahead.take().or_else(|| begin(producer, started)) {
+        ahead.failed = send_records(plan.numbered_from(sent), producer, context, &|| ()).err();
         ahead.sent = plan.records.len();
         ahead.sending += started.elapsed();
-        plan.ahead.set(Some(ahead));
+        plan.ahead = Some(ahead);
     }
     started.elapsed()
 }

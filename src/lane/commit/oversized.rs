@@ -3,11 +3,12 @@
 //! A broker rejects a whole batch of records by its compressed size. So the suspects are sent again, each in a batch of
 //! its own, the largest first, in transactions that are aborted: none of them is ever visible.
 
-use crate::kafka::{Failure, Producer};
+use crate::kafka::{Failure, Kind, Producer};
 use crate::lane::commit::outcome::AbortCause;
-use crate::lane::commit::send::send_record;
+use crate::lane::commit::send::send_records;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
+use crate::lane::output::ahead::NotSent;
 use crate::lane::output::plan::Plan;
 use crate::member::transactions::{recreate_producer, reinit_transactions};
 
@@ -77,20 +78,15 @@ fn send(
     report_alive: &dyn Fn(),
 ) -> Option<Vec<usize>> {
     producer.begin().ok()?;
-    let mut sent = Vec::new();
-    for suspect in suspects {
-        let outcome = send_record(&plan.records[*suspect], producer, context);
-        match outcome {
-            Ok(()) => sent.push(*suspect),
-            Err(failure @ Failure::Abort(_)) if failure.cause().kind == crate::kafka::Kind::TooLarge => {
-                return Some(vec![*suspect]);
-            }
-            // An earlier one was rejected.
-            Err(_) => break,
+    let records = suspects.iter().map(|suspect| (*suspect, &plan.records[*suspect]));
+    match send_records(records, producer, context, report_alive) {
+        Err(NotSent { place: Some(suspect), failure: Failure::Abort(cause) }) if cause.kind == Kind::TooLarge => {
+            return Some(vec![suspect]);
         }
+        // All were sent, or an earlier one was rejected.
+        Ok(()) | Err(_) => {}
     }
-    report_alive();
     let is_drained = producer.drain_all();
-    let refused: Vec<usize> = producer.too_large().into_iter().filter_map(|number| sent.get(number).copied()).collect();
+    let refused = producer.too_large();
     (is_drained || !refused.is_empty()).then_some(refused)
 }

@@ -24,7 +24,7 @@ const AHEAD_FOR: u32 = 4;
 ///
 /// # Errors
 /// What another try cannot fix: another process with our transactional id, a torn transaction.
-pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<PublishOutcome, LaneError> {
+pub(super) fn publish(plan: &mut Plan, tools: &mut PublishTools<'_>) -> Result<PublishOutcome, LaneError> {
     let (context, report_alive) = (tools.context, tools.report_alive);
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions belong to another member.
@@ -97,7 +97,7 @@ fn send_rest(plan: &Plan, ahead: Option<Ahead>, tools: &mut PublishTools<'_>) ->
             0
         }
     };
-    send_records(&plan.records[sent..], sent, tools.producer, tools.context, tools.report_alive)
+    send_records(plan.numbered_from(sent), tools.producer, tools.context, tools.report_alive)
 }
 
 /// Waits until the brokers have acknowledged every record of the transaction.

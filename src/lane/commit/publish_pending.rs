@@ -22,7 +22,6 @@ impl Lane {
     /// Tries once to publish the pending plan; afterwards it is committed, discarded, or still pending.
     pub(in crate::lane) fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let try_it = if std::mem::take(&mut pending.is_unknown) { resolve_unknown } else { publish };
         let report_alive = || {
             self.health.lane(self.number).report_alive();
             answer(&self.inbox, &self.partitions, &self.context);
@@ -35,7 +34,11 @@ impl Lane {
             context: &self.context,
             report_alive: &report_alive,
         };
-        match try_it(&pending.plan, &mut tools)? {
+        let outcome = match std::mem::take(&mut pending.is_unknown) {
+            true => resolve_unknown(&pending.plan, &mut tools)?,
+            false => publish(&mut pending.plan, &mut tools)?,
+        };
+        match outcome {
             PublishOutcome::Committed(delivered) => {
                 self.plan_size.note_committed();
                 self.end_topic_wait(&pending);

@@ -1,6 +1,6 @@
 //! Sending the records of a plan.
 
-use crate::kafka::{Failure, Outgoing, Producer, Report};
+use crate::kafka::{Outgoing, Producer, Report};
 use crate::lane::context::Context;
 use crate::lane::output::ahead::NotSent;
 use crate::lane::output::record::{OutputRecord, Topic};
@@ -8,34 +8,34 @@ use crate::lane::output::record::{OutputRecord, Topic};
 /// Records that are handed to librdkafka together.
 pub(super) const TOGETHER: usize = 1_024;
 
-/// Queues one record of a plan for its topic.
-pub(super) fn send_record(record: &OutputRecord, producer: &Producer, context: &Context) -> Result<(), Failure> {
-    producer.send(&outgoing(record, context))
-}
-
-/// Queues records of a plan, each partition's in their order. `first` is the place of the first one in the plan;
-/// `report_alive` is called from time to time.
+/// Queues records of a plan, with their places in it, each partition's in the order given; `report_alive` is called from time
+/// to time.
 ///
 /// # Errors
 /// A record was not queued. Others may not be queued either.
-pub(super) fn send_records(
-    records: &[OutputRecord],
-    first: usize,
+pub(super) fn send_records<'r>(
+    records: impl Iterator<Item = (usize, &'r OutputRecord)>,
     producer: &Producer,
     context: &Context,
     report_alive: &dyn Fn(),
 ) -> Result<(), NotSent> {
-    let mut order: Vec<(Topic, i32, usize)> = Vec::with_capacity(TOGETHER);
+    let (mut chunk, mut order) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
     let (mut places, mut together) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
-    for (chunk, first) in records.chunks(TOGETHER).zip((first..).step_by(TOGETHER)) {
+    let mut records = records.peekable();
+    while records.peek().is_some() {
+        chunk.clear();
+        chunk.extend(records.by_ref().take(TOGETHER));
         order.clear();
-        order.extend(chunk.iter().zip(first..).map(|(record, place)| (record.topic, record.partition, place)));
+        order.extend(chunk.iter().zip(0..).map(|((_, record), position)| (record.topic, record.partition, position)));
         order.sort_unstable();
         for run in order.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             places.clear();
             together.clear();
-            places.extend(run.iter().map(|(_, _, place)| *place));
-            together.extend(places.iter().map(|place| outgoing(&chunk[place - first], context)));
+            for (_, _, position) in run {
+                let (place, record) = chunk[*position];
+                places.push(place);
+                together.push(outgoing(record, context));
+            }
             let sent = producer.send_together(&together, &places);
             sent.map_err(|(place, failure)| NotSent { place: Some(place), failure })?;
         }

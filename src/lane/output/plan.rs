@@ -23,7 +23,7 @@ pub(in crate::lane) struct Plan {
     pub(super) change_texts: ChangeTexts,
     pub(super) risk_texts: Texts,
     /// The first of the records are sent already, in a transaction that is open. Taken out by what changes them.
-    pub(in crate::lane) ahead: Cell<Option<Ahead>>,
+    pub(in crate::lane) ahead: Option<Ahead>,
     /// How many records `bytes` has counted, and their bytes: records are only added.
     counted: Cell<(usize, usize)>,
 }
@@ -36,6 +36,11 @@ impl Plan {
         counted = self.records.len();
         self.counted.set((counted, bytes));
         bytes
+    }
+
+    /// The records from a place on, each with its place.
+    pub(in crate::lane) fn numbered_from(&self, place: usize) -> impl Iterator<Item = (usize, &OutputRecord)> {
+        (place..).zip(&self.records[place..])
     }
 
     /// Splits the plan by partition: each partition's records and offsets stay together.
@@ -55,7 +60,7 @@ impl Plan {
     /// Removes everything of one partition.
     pub(in crate::lane) fn remove_partition(&mut self, partition: i32) {
         // What is sent of it must not be committed.
-        self.ahead.take();
+        self.ahead = None;
         self.records.retain(|out| out.partition != partition);
         self.parts.retain(|part| part.partition != partition);
     }
