@@ -1,6 +1,6 @@
 //! The transactional producer: the records and offsets of one batch, atomically.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use super::native::produce::{Messages, Topics, queue_together};
 use super::native::producing::ProducerClient;
 use super::native::{self, TransactionError};
 use super::record::Outgoing;
-use super::send::{FULL_QUEUE_PAUSE, send};
+use super::send::{not_queued, send, until_queued};
 use crate::settings::Kafka;
 
 /// How often `drain` and `abort` check for failures and deadlines.
@@ -59,8 +59,6 @@ pub struct Producer {
     suspect: bool,
     /// Begun, and neither committed nor aborted.
     is_open: bool,
-    /// Records of the open transaction so far.
-    sent: Cell<usize>,
     messages: RefCell<Messages>,
 }
 
@@ -91,9 +89,9 @@ impl Producer {
         let client = Some(create(&config, brokers)?);
         let (brokers, begun) = (brokers.clone(), Instant::now());
         let topics = Topics::default();
-        let (sent, messages) = (Cell::new(0), RefCell::default());
+        let messages = RefCell::default();
         let (disconnects, suspect, is_open) = (0, false, false);
-        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects, suspect, is_open, sent, messages })
+        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects, suspect, is_open, messages })
     }
 
     /// The transaction timeout, counted from its first record.
@@ -197,7 +195,6 @@ impl Producer {
         client.reports().begin();
         let outcome = client.begin_transaction();
         self.begun = Instant::now();
-        self.sent.set(0);
         self.disconnects = self.disconnects();
         self.is_open = outcome.is_ok();
         outcome.map_err(|error| match self.failure_of(&error, what) {
@@ -213,8 +210,7 @@ impl Producer {
     /// `Abort`; with [`Kind::TooLarge`] the record is larger than this producer takes.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let client = self.client("writing")?;
-        let number = self.sent.replace(self.sent.get() + 1);
-        send(client.client(), &self.topics, record, number, || self.left()).map_err(Failure::Abort)
+        send(client.client(), &self.topics, record, || !self.left().is_zero()).map_err(Failure::Abort)
     }
 
     /// Queues records of one topic and partition, in their order, for less than one by one; their bytes are copied.
@@ -227,24 +223,23 @@ impl Producer {
         let number_of = |position: usize| numbers.get(position).copied().unwrap_or_default();
         let client = self.client("writing").map_err(|failure| (number_of(0), failure))?;
         let mut queued = 0;
-        loop {
-            let (records, numbers) = (&records[queued..], &numbers[queued..]);
-            let messages = &mut self.messages.borrow_mut();
-            let Err((position, code)) = queue_together(client.client(), &self.topics, records, numbers, messages)
-            else {
-                return Ok(());
-            };
-            if code != Code::QueueFull || self.left().is_zero() {
-                let at = format!("writing to {}[{}]", records[position].topic, records[position].partition);
-                return Err((numbers[position], Failure::Abort(Cause::new(code, &at, ""))));
-            }
-            queued += position;
-            thread::sleep(FULL_QUEUE_PAUSE);
-        }
+        let outcome = until_queued(
+            || !self.left().is_zero(),
+            || {
+                let (records, numbers) = (&records[queued..], &numbers[queued..]);
+                let messages = &mut self.messages.borrow_mut();
+                let outcome = queue_together(client.client(), &self.topics, records, numbers, messages);
+                outcome.map_err(|(position, code)| {
+                    queued += position;
+                    code
+                })
+            },
+        );
+        outcome.map_err(|code| (number_of(queued), Failure::Abort(not_queued(code, &records[queued]))))
     }
 
     /// The numbers of the records of this transaction that a topic rejected because of their size, or the size of their
-    /// batch; as far as reported. Of those sent one by one, from 0 in the order sent.
+    /// batch; as far as reported. Of those sent one by one 0.
     #[must_use]
     pub fn too_large(&self) -> Vec<usize> {
         self.client.as_ref().map_or_else(Vec::new, |client| client.reports().too_large())

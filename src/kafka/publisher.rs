@@ -1,6 +1,6 @@
 //! A producer without transactions, for the demo's shop and for tests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -41,7 +41,9 @@ impl Publisher {
     /// # Errors
     /// `Retry` for a queue that stays full, `Fatal` for a record that can never be written.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
-        send(self.client.client(), &self.topics, record, 0, || FULL_QUEUE_LIMIT).map_err(Cause::passing)
+        let started = Instant::now();
+        let may_wait = || started.elapsed() < FULL_QUEUE_LIMIT;
+        send(self.client.client(), &self.topics, record, may_wait).map_err(Cause::passing)
     }
 
     /// Waits until every record sent is acknowledged, at most `limit`.

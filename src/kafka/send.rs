@@ -1,7 +1,7 @@
-//! Hands a record to librdkafka's queue, waiting while it is full.
+//! Hands records to librdkafka's queue, waiting while it is full.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -12,26 +12,34 @@ use super::native::produce::{Produced, Topics};
 use super::record::Outgoing;
 
 /// A full queue drains at the speed of the network: checking more often only costs CPU.
-pub(super) const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
-/// Copies the record into the queue; blocks while it is full, for at most `limit` as of then. `number` identifies the
-/// record in delivery reports.
+/// Copies the record into the queue; while it is full, as long as it `may_wait`.
 pub(super) fn send<C: ClientContext>(
     client: &Client<C>,
     topics: &Topics,
     record: &Outgoing<'_>,
-    number: usize,
-    limit: impl Fn() -> Duration,
+    may_wait: impl Fn() -> bool,
 ) -> Result<(), Cause> {
     let mut produced = Produced::new(record);
-    let tag = Tag { number, report: record.report }.opaque();
-    let mut full: Option<(Instant, Duration)> = None;
+    let tag = Tag { number: 0, report: record.report }.opaque();
+    until_queued(may_wait, || produced.queue(client, topics, tag)).map_err(|code| not_queued(code, record))
+}
+
+/// Calls `queue` until the queue is not full any more; while it is, as long as it `may_wait`.
+pub(super) fn until_queued(
+    may_wait: impl Fn() -> bool,
+    mut queue: impl FnMut() -> Result<(), Code>,
+) -> Result<(), Code> {
     loop {
-        let Err(code) = produced.queue(client, topics, tag) else { return Ok(()) };
-        let (since, limit) = *full.get_or_insert_with(|| (Instant::now(), limit()));
-        if code != Code::QueueFull || since.elapsed() >= limit {
-            return Err(Cause::new(code, &format!("writing to {}[{}]", record.topic, record.partition), ""));
+        match queue() {
+            Err(Code::QueueFull) if may_wait() => thread::sleep(FULL_QUEUE_PAUSE),
+            outcome => return outcome,
         }
-        thread::sleep(FULL_QUEUE_PAUSE);
     }
+}
+
+/// Why a record was not queued.
+pub(super) fn not_queued(code: Code, record: &Outgoing<'_>) -> Cause {
+    Cause::new(code, &format!("writing to {}[{}]", record.topic, record.partition), "")
 }
