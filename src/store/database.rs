@@ -1,15 +1,16 @@
 //! One partition's database: its column families, its options, reads, and the one batch that writes.
 
+mod scan;
+
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
-use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Moment};
 
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, Direction, ErrorKind, FlushOptions, IteratorMode,
-    ReadOptions, WriteBatch, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, ErrorKind, FlushOptions, IteratorMode, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use super::batch::{Batch, Put};
@@ -252,52 +253,6 @@ impl Database {
             found.push((due, customer.into()));
         }
         Ok(found)
-    }
-
-    /// The customers whose ids come after `after`, in the order of bytes: as many as fit in these limits, one at least if
-    /// there is one.
-    ///
-    /// # Errors
-    /// RocksDB cannot read, or a value is damaged.
-    pub fn customers_after(&self, after: &str, most: usize, bytes_max: usize) -> Result<Vec<Stored>, StoreError> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound([after.as_bytes(), &[0]].concat());
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        for entry in self.db.iterator_cf_opt(self.family(CUSTOMERS), options, IteratorMode::Start) {
-            if found.len() >= most || bytes >= bytes_max {
-                break;
-            }
-            let (key, value) = entry?;
-            let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
-            let (head, state) = value.split_first_chunk::<8>().ok_or(Corrupt("customer"))?;
-            bytes += state.len();
-            found.push(Stored {
-                customer: customer.into(),
-                indexed_at: Instant(from_ordered(*head)),
-                state: state.into(),
-            });
-        }
-        Ok(found)
-    }
-
-    /// Calls `visit` with the id and state bytes of every customer after `after`, in order of id, until it breaks.
-    ///
-    /// # Errors
-    /// RocksDB cannot read, a value is damaged, or what `visit` says.
-    pub fn for_each_customer(
-        &self,
-        after: &str,
-        mut visit: impl FnMut(&str, &[u8]) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
-        let from = IteratorMode::From(after.as_bytes(), Direction::Forward);
-        for entry in self.db.iterator_cf(self.family(CUSTOMERS), from) {
-            let (key, value) = entry?;
-            let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
-            if customer > after && visit(customer, value.get(8..).ok_or(Corrupt("customer"))?)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Writes a batch: all of it, or nothing.

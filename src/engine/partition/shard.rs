@@ -126,7 +126,9 @@ impl Shard {
         Some(slot)
     }
 
-    fn slot_of(&self, customer: &str) -> Option<Slot> {
+    /// Where the customer is, if in memory; for eviction this is no reference to it.
+    #[must_use]
+    pub fn slot_of(&self, customer: &str) -> Option<Slot> {
         let id_of = |slot: Slot| customer_of(self.slab.get(self.slots[slot].block));
         self.by_customer.find(customer.as_bytes(), id_of)
     }
@@ -325,15 +327,12 @@ impl Shard {
         }
     }
 
-    /// Copies the customer's state into one that is reused. False: the customer is not in memory. For eviction this is
-    /// no reference to it.
-    pub fn copy_state(&self, customer: &str, into: &mut CustomerState, spares: &mut Spares) -> bool {
-        let Some(slot) = self.slot_of(customer) else { return false };
+    /// Copies the customer's state into one that is reused. For eviction this is no reference to it.
+    pub fn copy_state(&self, slot: Slot, into: &mut CustomerState, spares: &mut Spares) {
         match self.decoded(slot) {
             Some(state) => *into = state.clone(),
             None => self.packed(slot).read(self.engine.rules(), into, spares).expect(WRITTEN_HERE),
         }
-        true
     }
 
     /// Appends the bytes of the customer's state, as `encode_state` does.

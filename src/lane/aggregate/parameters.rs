@@ -6,7 +6,6 @@
 //! result does not depend on when the sweep reaches a customer. META records how far the sweep is, and the customers
 //! that it decided are flushed with it.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::engine::{Detail, Parameters, Slot};
@@ -59,20 +58,13 @@ impl Partition {
         most: usize,
         plan: &mut Plan,
     ) -> Result<usize, StoreError> {
-        let Some(through) = self.model.as_ref().and_then(|model| model.through.clone()) else { return Ok(0) };
+        let Some(mut through) = self.model.as_ref().and_then(|model| model.through.clone()) else { return Ok(0) };
         if self.is_overdue() {
             return Ok(0);
         }
-        let (mut lagging, mut looked, mut last): (Vec<Box<str>>, usize, Option<String>) = (Vec::new(), 0, None);
+        let mut lagging: Vec<Box<str>> = Vec::new();
         let (shard, rules) = (self.residents.shard(), &self.rules.rules);
-        let mut more = false;
-        self.residents.database().for_each_customer(&through, |customer, state| {
-            if looked == most {
-                more = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            looked += 1;
-            last = Some(customer.to_owned());
+        let (looked, done) = self.residents.database().scan_customers(&mut through, most, |customer, state| {
             let lags = match shard.peek(customer) {
                 Some(state) => shard.engine().has_stale_parameters(&state),
                 None => shard.engine().has_stale_parameters(&decode_state(state, rules)?),
@@ -80,11 +72,11 @@ impl Partition {
             if lags {
                 lagging.push(customer.into());
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(())
         })?;
         self.begin();
         if let Some(model) = &mut self.model {
-            model.through = last.filter(|_| more);
+            model.through = (!done).then_some(through);
         }
         self.residents.load_missing(lagging.iter().map(|customer| &**customer))?;
         let slots: Vec<_> = lagging.iter().map(|customer| self.residents.find_or_new(customer)).collect();

@@ -4,8 +4,6 @@
 //! A survey changes nothing in the partition and is not in the changelog; after a crash it starts again. Customers in
 //! memory are counted as they are there, the others as they were last flushed.
 
-use std::ops::ControlFlow;
-
 use rustc_hash::FxHashSet;
 
 use crate::engine::{CustomerState, Sampling, Slot, Spares, week_of};
@@ -99,7 +97,7 @@ impl Partition {
             looked += 1;
             let customer = shard.customer(slot);
             if pass.early.insert(customer.into()) {
-                shard.copy_state(customer, &mut pass.state, &mut pass.spares);
+                shard.copy_state(slot, &mut pass.state, &mut pass.spares);
                 pass.count(customer, self.stream_time());
             }
         }
@@ -111,26 +109,23 @@ impl Partition {
     /// Scans the next customers. Returns how many, and whether that was all.
     fn count_some(&self, pass: &mut SurveyPass, most: usize) -> Result<(usize, bool), StoreError> {
         let (shard, rules, now) = (self.residents.shard(), &self.rules.rules, self.stream_time());
-        let (mut looked, mut done) = (0, true);
-        let from = std::mem::take(&mut pass.through);
-        self.residents.database().for_each_customer(&from, |customer, state| {
-            if looked == most {
-                done = false;
-                return Ok(ControlFlow::Break(()));
-            }
-            looked += 1;
-            customer.clone_into(&mut pass.through);
+        let mut through = std::mem::take(&mut pass.through);
+        let scanned = self.residents.database().scan_customers(&mut through, most, |customer, state| {
             if pass.early.contains(customer) {
-                return Ok(ControlFlow::Continue(()));
+                return Ok(());
             }
-            if !shard.copy_state(customer, &mut pass.state, &mut pass.spares) {
-                read_state(state, rules, &mut pass.state, &mut pass.spares)?;
-                pass.state.set_customer(customer);
+            match shard.slot_of(customer) {
+                Some(slot) => shard.copy_state(slot, &mut pass.state, &mut pass.spares),
+                None => {
+                    read_state(state, rules, &mut pass.state, &mut pass.spares)?;
+                    pass.state.set_customer(customer);
+                }
             }
             pass.count(customer, now);
-            Ok(ControlFlow::Continue(()))
+            Ok(())
         })?;
-        Ok((looked, done))
+        pass.through = through;
+        Ok(scanned)
     }
 
     fn publish(&mut self, pass: SurveyPass, plan: &mut Plan) {

@@ -1,6 +1,5 @@
 //! What a partition counts for ranks, as of the last flush.
 
-use std::ops::ControlFlow;
 use std::time::Instant as Moment;
 
 use crate::engine::{RankMove, Standing};
@@ -43,22 +42,14 @@ impl Recount {
 
     /// Counts at most `most` customers. Everything that was flushed is in the database. True: that was all.
     fn go_on(&mut self, database: &Database, rules: &RuleSet, most: usize) -> Result<bool, StoreError> {
-        let (mut looked, mut done) = (0, true);
-        let from = std::mem::take(&mut self.through);
-        database.for_each_customer(&from, |customer, state| {
-            if looked == most {
-                done = false;
-                return Ok(ControlFlow::Break(()));
-            }
-            looked += 1;
-            customer.clone_into(&mut self.through);
+        let (_, done) = database.scan_customers(&mut self.through, most, |customer, state| {
             let (places, _) = places(state, rules.rankings.len())?;
             for (ranking, place) in self.counters.rankings.iter_mut().zip(places) {
                 if let Some(value) = place {
                     ranking.add(Standing { value, hash: tie_hash(customer) });
                 }
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(())
         })?;
         Ok(done)
     }
