@@ -35,7 +35,7 @@ impl EventFile {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
-        RecordFile::read(name, stream).and_then(Self::of)
+        RecordFile::read(name, stream, None).and_then(Self::of)
     }
 
     fn of(records: RecordFile) -> Result<Self, FileError> {

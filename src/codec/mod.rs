@@ -52,7 +52,7 @@ pub use output::Output;
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reach::Access;
 pub use reader::{MAX_DEPTH, Reader, recycle};
-pub use records::{FileError, RecordFile};
+pub use records::{FileError, RecordFile, stream};
 pub use references::SchemaText;
 pub use registry::{Registry, RegistryError, Standing};
 pub use schema::WriterSchema;

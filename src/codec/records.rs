@@ -76,45 +76,30 @@ impl RecordFile {
     /// As [`open`](Self::open); or it has no header that is of use.
     pub fn open_as(path: &Path, csv: Option<Csv>) -> Result<Self, FileError> {
         let (name, stream) = stream(path)?;
-        match csv {
-            Some(csv) => Self::read_csv(&name, stream, csv),
-            None => Self::read(&name, stream),
-        }
+        Self::read(&name, stream, csv)
     }
 
-    /// Reads rows of CSV from a stream, each as a line of JSON; an Avro file is one nevertheless.
+    /// Reads records from a stream; `name` is for errors. With `csv` each row of CSV is a line of JSON; an Avro file is one
+    /// nevertheless.
     ///
     /// # Errors
-    /// As [`open`](Self::open); or it has no header that is of use.
-    pub fn read_csv(name: &str, stream: impl Read + Send + 'static, csv: Csv) -> Result<Self, FileError> {
-        let input = match start(name, stream, Expected::Rows)? {
-            Start::Lines(input) => input,
-            Start::Container(input) => return Self::container(name.to_owned(), input),
+    /// As [`open_as`](Self::open_as).
+    pub fn read(name: &str, stream: impl Read + Send + 'static, csv: Option<Csv>) -> Result<Self, FileError> {
+        let expected = if csv.is_some() { Expected::Rows } else { Expected::Lines };
+        let (start, file) = (start(name, stream, expected)?, name.to_owned());
+        let content = match (start, csv) {
+            (Start::Container(input), _) => match Container::open(input) {
+                Ok(container) => Content::Container(Box::new(container)),
+                Err(problem) => return Err(FileError::Container { file, problem }),
+            },
+            (Start::Lines(input), None) => Content::Lines { input, line: 0, buffer: Vec::new() },
+            (Start::Lines(input), Some(csv)) => match Table::open(input, csv) {
+                Ok(Ok(table)) => Content::Rows(Box::new(table)),
+                Ok(Err(problem)) => return Err(FileError::Header { file, problem }),
+                Err(error) => return Err(FileError::Read { file, error }),
+            },
         };
-        let unread = |error| FileError::Read { file: name.to_owned(), error };
-        match Table::open(input, csv).map_err(unread)? {
-            Ok(table) => Ok(Self { name: name.to_owned(), content: Content::Rows(Box::new(table)) }),
-            Err(problem) => Err(FileError::Header { file: name.to_owned(), problem }),
-        }
-    }
-
-    fn container(name: String, input: Input) -> Result<Self, FileError> {
-        match Container::open(input) {
-            Ok(container) => Ok(Self { name, content: Content::Container(Box::new(container)) }),
-            Err(problem) => Err(FileError::Container { file: name, problem }),
-        }
-    }
-
-    /// Reads records from a stream; `name` is for errors.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
-        let name = name.to_owned();
-        match start(&name, stream, Expected::Lines)? {
-            Start::Lines(input) => Ok(Self { name, content: Content::Lines { input, line: 0, buffer: Vec::new() } }),
-            Start::Container(input) => Self::container(name, input),
-        }
+        Ok(Self { name: file, content })
     }
 
     /// As it is called in errors.
@@ -229,7 +214,10 @@ fn next_text<'b>(input: &mut Input, line: &mut u64, buffer: &'b mut Vec<u8>) -> 
 }
 
 /// A file, or standard input for `-`, with the name for errors.
-fn stream(path: &Path) -> Result<(String, Box<dyn Read + Send>), FileError> {
+///
+/// # Errors
+/// It cannot be opened.
+pub fn stream(path: &Path) -> Result<(String, Box<dyn Read + Send>), FileError> {
     if path == Path::new("-") {
         return Ok(("standard input".to_owned(), Box::new(io::stdin())));
     }

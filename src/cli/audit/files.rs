@@ -1,7 +1,6 @@
 //! Files of records, each a source, or a part of one.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::too_many;
@@ -10,7 +9,7 @@ use crate::cli::history::csv;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::cli::shape::Rows;
-use crate::codec::{Csv, FileError, RecordFile};
+use crate::codec::{Csv, FileError, RecordFile, stream};
 
 /// Reads all files. Returns why some could not be read to their end.
 ///
@@ -34,19 +33,8 @@ pub(super) fn read(files: &[PathBuf], rows: Rows, audit: &mut Audit) -> Result<V
 
 /// Opens a file; `rows`: as CSV.
 pub(super) fn open(path: &Path, rows: Option<Csv>, progress: &Progress) -> Result<RecordFile, FileError> {
-    let (name, stream): (String, Box<dyn Read + Send>) = if path == Path::new("-") {
-        ("standard input".to_owned(), Box::new(io::stdin()))
-    } else {
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => (name, Box::new(file)),
-            Err(error) => return Err(FileError::Read { file: name, error }),
-        }
-    };
-    match rows {
-        Some(csv) => RecordFile::read_csv(&name, progress.watch(stream), csv),
-        None => RecordFile::read(&name, progress.watch(stream)),
-    }
+    let (name, stream) = stream(path)?;
+    RecordFile::read(&name, progress.watch(stream), rows)
 }
 
 /// Reads one file; returns why it could not be read to its end, if so.

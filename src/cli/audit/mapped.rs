@@ -29,7 +29,13 @@ pub(super) fn read(files: &Files, audit: &mut Audit) -> Result<Vec<String>, Stop
                 continue;
             }
         };
-        let mut file = MappedFile::new(records, mapping);
+        let mut file = match MappedFile::new(records, mapping) {
+            Ok(file) => file,
+            Err(problem) => {
+                unread.push(problem);
+                continue;
+            }
+        };
         while let Some(event) = file.next() {
             match event {
                 Ok(event) => {
@@ -41,7 +47,6 @@ pub(super) fn read(files: &Files, audit: &mut Audit) -> Result<Vec<String>, Stop
                     Some(lost) => audit.add_lost(topic, lost),
                     None => unread.push(error.to_string()),
                 },
-                Err(Unmapped::Impossible(problem)) => unread.push(problem),
             }
         }
     }

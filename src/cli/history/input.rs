@@ -1,7 +1,6 @@
 //! Files of events, one after the other.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::Path;
 
 use super::files::{Files, Part};
@@ -10,12 +9,11 @@ use crate::app::Failure;
 use crate::cli::format::counted;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent, RecordFile};
+use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent, RecordFile, stream};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
 /// The number of bad lines and records that are reported; more are only counted.
 const REPORTED_MAX: u64 = 20;
-const STANDARD_INPUT: &str = "standard input";
 
 /// Counts of lines and records that were not used.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,7 +79,7 @@ impl<'a> Input<'a> {
         mut take: impl FnMut(&OwnedEvent) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
         for part in &self.files.parts {
-            let mut file = open(part, progress).map_err(|error| unreadable(&error))?;
+            let mut file = open(part, progress).map_err(Failure::Running)?;
             let mut of_file = OfFile::default();
             while let Some(event) = file.next() {
                 let event = match event {
@@ -134,7 +132,6 @@ impl Reading {
             Self::Mapped(file) => file.next()?.map_err(|unmapped| match unmapped {
                 Unmapped::Unread(error) => Lost { records: error.lost(), text: message(&error) },
                 Unmapped::Refused(text) => Lost { records: Some(1), text },
-                Unmapped::Impossible(text) => Lost { records: None, text },
             }),
         })
     }
@@ -175,7 +172,7 @@ impl OfFile {
     }
 
     fn end(self, path: &Path, file: &Reading, progress: &Progress) -> Result<(), Failure> {
-        let name = if path == Path::new("-") { STANDARD_INPUT.into() } else { path.to_string_lossy() };
+        let name = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
         let nothing = (!self.events).then(|| self.complaints.first()).flatten();
         match file {
             Reading::Events(file) => {
@@ -210,26 +207,18 @@ impl OfFile {
     }
 }
 
-fn open(part: &Part, progress: &Progress) -> Result<Reading, FileError> {
-    let (name, stream): (String, Box<dyn Read + Send>) = if part.path == Path::new("-") {
-        (STANDARD_INPUT.to_owned(), Box::new(progress.watch(io::stdin())))
-    } else {
-        let name = part.path.display().to_string();
-        match File::open(&part.path) {
-            Ok(file) => (name, Box::new(progress.watch(file))),
-            Err(error) => return Err(FileError::Read { file: name, error }),
+/// # Errors
+/// Why nothing of it can be read.
+fn open(part: &Part, progress: &Progress) -> Result<Reading, String> {
+    let (name, stream) = stream(&part.path).map_err(|error| message(&error))?;
+    let stream = progress.watch(stream);
+    match &part.mapping {
+        None => EventFile::read(&name, stream).map(Reading::Events).map_err(|error| message(&error)),
+        Some(mapping) => {
+            let records = RecordFile::read(&name, stream, part.csv).map_err(|error| message(&error))?;
+            MappedFile::new(records, mapping).map(Reading::Mapped)
         }
-    };
-    let Some(mapping) = &part.mapping else { return EventFile::read(&name, stream).map(Reading::Events) };
-    let records = match part.csv {
-        Some(csv) => RecordFile::read_csv(&name, stream, csv)?,
-        None => RecordFile::read(&name, stream)?,
-    };
-    Ok(Reading::Mapped(MappedFile::new(records, mapping)))
-}
-
-fn unreadable(error: &FileError) -> Failure {
-    Failure::Running(message(error))
+    }
 }
 
 fn message(error: &FileError) -> String {

@@ -1,17 +1,18 @@
-//! The events of a file whose records are in the shape of a source.
+//! A file whose records are in the shape of a source.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::codec::{FileError, OwnedEvent, OwnedValue, RecordFile};
 use crate::event::Value;
-use crate::sources::{AvroReader, MappedEvent, Mapping, Outcome, Payload};
+use crate::sources::{AbsentPath, AvroReader, MappedEvent, Mapping, Outcome, Payload};
 
-/// The events of one file, in order, as `run` gathers them.
+/// The records of one file, in order, as `run` maps them.
 pub(in crate::cli) struct MappedFile {
     records: RecordFile,
     mapping: Arc<Mapping>,
-    shape: RecordShape,
+    /// Of an Avro file.
+    reader: Option<AvroReader>,
     /// Further events of the record that was read last.
     waiting: VecDeque<OwnedEvent>,
     /// Records read.
@@ -19,22 +20,11 @@ pub(in crate::cli) struct MappedFile {
     skipped: u64,
 }
 
-/// What the records of the file are.
-enum RecordShape {
-    /// Of an Avro file.
-    Avro(AvroReader),
-    Json,
-    /// Nothing can be read.
-    Impossible(Option<String>),
-}
-
 /// A record that is not used, or a part of the file that cannot be read.
 pub(in crate::cli) enum Unmapped {
     Unread(FileError),
     /// With the place, and without a value.
     Refused(String),
-    /// Nothing of the file can be read.
-    Impossible(String),
 }
 
 /// What became of one record.
@@ -45,21 +35,28 @@ enum Fate {
 }
 
 impl MappedFile {
-    pub(in crate::cli) fn new(records: RecordFile, mapping: &Arc<Mapping>) -> Self {
-        let shape = match (mapping.is_avro(), records.schema()) {
-            (_, None) if records.is_csv() => RecordShape::Json,
+    /// # Errors
+    /// Why nothing of the file can be mapped.
+    pub(in crate::cli) fn new(records: RecordFile, mapping: &Arc<Mapping>) -> Result<Self, String> {
+        let impossible = |problem: String| Err(format!("{}: {problem}", records.name()));
+        let reader = match (mapping.is_avro(), records.schema()) {
+            (_, None) if records.is_csv() => None,
             (true, None) => {
-                RecordShape::Impossible(Some("the source is in Avro; give an Avro object container file".to_owned()))
+                return impossible("the source is in Avro; give an Avro object container file".to_owned());
             }
-            (false, Some(_)) => RecordShape::Impossible(Some("the source is in JSON; give JSON Lines".to_owned())),
-            (false, None) => RecordShape::Json,
+            (false, Some(_)) => return impossible("the source is in JSON; give JSON Lines".to_owned()),
+            (false, None) => None,
             (true, Some(schema)) => match mapping.reader(schema) {
-                Ok(reader) => RecordShape::Avro(reader),
-                Err(problem) => RecordShape::Impossible(Some(format!("its schema: {problem}"))),
+                Ok(reader) => Some(reader),
+                Err(problem) => return impossible(format!("its schema: {problem}")),
             },
         };
         let mapping = Arc::clone(mapping);
-        Self { records, mapping, shape, waiting: VecDeque::new(), number: 0, skipped: 0 }
+        Ok(Self { records, mapping, reader, waiting: VecDeque::new(), number: 0, skipped: 0 })
+    }
+
+    pub(in crate::cli) fn name(&self) -> &str {
+        self.records.name()
     }
 
     /// The name of the source.
@@ -67,55 +64,63 @@ impl MappedFile {
         &self.mapping.source().name
     }
 
+    /// Paths that the schema does not have.
+    pub(in crate::cli) fn absent(&self) -> &[AbsentPath] {
+        self.reader.as_ref().map_or(&[], AvroReader::absent)
+    }
+
+    /// The number of the next record, from 1.
+    pub(in crate::cli) fn next_number(&self) -> u64 {
+        self.number + 1
+    }
+
     /// Records that the source does not want.
     pub(in crate::cli) fn skipped(&self) -> u64 {
         self.skipped
     }
 
+    /// Passes what becomes of the next record to `take`; `None` at the end.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub(in crate::cli) fn map_next<R>(&mut self, take: impl FnOnce(Outcome<'_>) -> R) -> Result<Option<R>, FileError> {
+        let mapping = &self.mapping;
+        let read = self.records.next_by(|bytes| match &self.reader {
+            None => (bytes.len(), Ok(take(mapping.map(&Payload::Json(bytes).alone())))),
+            Some(reader) => match reader.length(bytes) {
+                Err(problem) => (bytes.len(), Err(problem)),
+                Ok(length) => (length, Ok(take(mapping.map(&Payload::Avro(reader, &bytes[..length]).alone())))),
+            },
+        });
+        self.number += match &read {
+            Ok(read) => u64::from(read.is_some()),
+            Err(error) => error.lost().unwrap_or(0),
+        };
+        read
+    }
+
     /// The next event; `None` at the end.
     pub(in crate::cli) fn next(&mut self) -> Option<Result<OwnedEvent, Unmapped>> {
-        if let RecordShape::Impossible(problem) = &mut self.shape {
-            let text = format!("{}: {}", self.records.name(), problem.take()?);
-            return Some(Err(Unmapped::Impossible(text)));
-        }
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(Ok(event));
             }
-            let (mapping, shape) = (&self.mapping, &self.shape);
-            let read = self.records.next_by(|bytes| match shape {
-                RecordShape::Avro(reader) => match reader.length(bytes) {
-                    Err(problem) => (bytes.len(), Err(problem)),
-                    Ok(length) => (length, Ok(fate(mapping, Payload::Avro(reader, &bytes[..length])))),
-                },
-                RecordShape::Json | RecordShape::Impossible(_) => {
-                    (bytes.len(), Ok(fate(mapping, Payload::Json(bytes))))
-                }
-            });
-            match read {
+            match self.map_next(fate) {
                 Ok(None) => return None,
-                Ok(Some(fate)) => {
-                    self.number += 1;
-                    match fate {
-                        Fate::Events(events) => self.waiting = events,
-                        Fate::Skipped => self.skipped += 1,
-                        Fate::Refused(problem) => {
-                            let text = format!("{}, record {}: {problem}", self.records.name(), self.number);
-                            return Some(Err(Unmapped::Refused(text)));
-                        }
-                    }
+                Ok(Some(Fate::Events(events))) => self.waiting = events,
+                Ok(Some(Fate::Skipped)) => self.skipped += 1,
+                Ok(Some(Fate::Refused(problem))) => {
+                    let text = format!("{}, record {}: {problem}", self.name(), self.number);
+                    return Some(Err(Unmapped::Refused(text)));
                 }
-                Err(error) => {
-                    self.number += error.lost().unwrap_or(0);
-                    return Some(Err(Unmapped::Unread(error)));
-                }
+                Err(error) => return Some(Err(Unmapped::Unread(error))),
             }
         }
     }
 }
 
-fn fate(mapping: &Mapping, payload: Payload<'_>) -> Fate {
-    match mapping.map(&payload.alone()) {
+fn fate(outcome: Outcome<'_>) -> Fate {
+    match outcome {
         Outcome::Skipped(..) => Fate::Skipped,
         Outcome::Refused(refusal) => {
             let reason = refusal.reason;

@@ -1,6 +1,7 @@
 //! `sources try`: maps the records of files or of the source's topics, and says where everything comes from.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -11,15 +12,13 @@ use crate::app::Failure;
 use crate::app::sources_file::SourcesFile;
 use crate::cli::arguments::TrySource;
 use crate::cli::format::{counted, grouped};
-use crate::cli::history::csv;
+use crate::cli::history::{MappedFile, csv};
 use crate::cli::output::{self, Stopped};
 use crate::codec::{FileError, RecordFile};
 use crate::event::Value;
 use crate::gather::Refused;
 use crate::settings::Loaded;
-use crate::sources::{
-    AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Skip, Source,
-};
+use crate::sources::{EventName, MappedEvent, Mapping, Outcome, Path, Refusal, RefusalReason, Skip, Source};
 
 /// The most details that are shown of one reason.
 const DETAILS_SHOWN: usize = 3;
@@ -32,13 +31,13 @@ const DETAILS_SHOWN: usize = 3;
 pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<(), Stopped> {
     let file = SourcesFile::needed(settings, asked.sources.as_deref(), None)?;
     let source = file.source(&asked.name).map_err(Stopped::Usage)?;
-    let mapping = Mapping::new(source.clone());
+    let mapping = Arc::new(Mapping::new(source.clone()));
     let mut out = output::results();
     let printed = if asked.json { Printed::Collected(Vec::new()) } else { Printed::Lines(&mut out) };
     let mut attempt = Attempt { mapping: &mapping, tally: Tally::default(), printed, left: asked.events };
     let mut unread = Vec::new();
     if asked.topic {
-        let absent = topics::read(settings, &file.document, &mapping, asked.records, |at, mapped| match mapped {
+        let mapper = topics::read(settings, &file.document, &mapping, asked.records, |at, mapped| match mapped {
             Ok(outcome) => attempt.outcome(outcome, at),
             Err(Refused { reason, detail, .. }) => {
                 attempt.tally.read += 1;
@@ -46,7 +45,7 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
                 Ok(())
             }
         })?;
-        attempt.tally.absent.extend(absent);
+        mapper.readers().for_each(|reader| attempt.tally.miss(reader.absent()));
     }
     for path in &asked.files {
         match RecordFile::open_as(path, csv(path, asked.rows)) {
@@ -78,7 +77,7 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
 }
 
 struct Attempt<'m, 'o, W: Write> {
-    mapping: &'m Mapping,
+    mapping: &'m Arc<Mapping>,
     tally: Tally,
     printed: Printed<'o, W>,
     /// Events that are still to be printed.
@@ -92,56 +91,26 @@ enum Printed<'o, W: Write> {
 
 impl<W: Write> Attempt<'_, '_, W> {
     /// Maps all records of a file; returns why it could not be read to its end, if so.
-    fn file(&mut self, mut records: RecordFile) -> io::Result<Option<String>> {
-        let name = records.name().to_owned();
-        let reader = match (self.mapping.is_avro(), records.schema()) {
-            (_, None) if records.is_csv() => None,
-            (true, None) => {
-                return Ok(Some(format!("{name}: the source is in Avro; give an Avro object container file")));
-            }
-            (false, Some(_)) => return Ok(Some(format!("{name}: the source is in JSON; give JSON Lines"))),
-            (false, None) => None,
-            (true, Some(schema)) => match self.mapping.reader(schema) {
-                Ok(reader) => Some(reader),
-                Err(problem) => return Ok(Some(format!("{name}: its schema: {problem}"))),
-            },
+    fn file(&mut self, records: RecordFile) -> io::Result<Option<String>> {
+        let mut file = match MappedFile::new(records, self.mapping) {
+            Ok(file) => file,
+            Err(problem) => return Ok(Some(problem)),
         };
-        let absent = reader.iter().flat_map(AvroReader::absent);
-        self.tally.absent.extend(absent.map(|absent| (absent.path.clone(), absent.instead.clone())));
-        let mut number = 0_u64;
+        self.tally.miss(file.absent());
+        let name = file.name().to_owned();
         loop {
-            let read = records.next_by(|bytes| match &reader {
-                None => {
-                    (bytes.len(), Ok(self.record(Payload::Json(bytes), At::File { file: &name, number: number + 1 })))
-                }
-                Some(reader) => match reader.length(bytes) {
-                    Err(problem) => (bytes.len(), Err(problem)),
-                    Ok(length) => {
-                        let payload = Payload::Avro(reader, &bytes[..length]);
-                        (length, Ok(self.record(payload, At::File { file: &name, number: number + 1 })))
-                    }
-                },
-            });
-            match read {
+            let number = file.next_number();
+            match file.map_next(|outcome| self.outcome(outcome, At::File { file: &name, number })) {
                 Ok(None) => return Ok(None),
-                Ok(Some(written)) => {
-                    written?;
-                    number += 1;
-                }
+                Ok(Some(written)) => written?,
                 Err(error) => {
                     let Some(lost) = error.lost() else { return Ok(Some(error.to_string())) };
                     let refusal = Refusal::new(RefusalReason::Undecodable, detail(&error));
                     self.tally.read += lost;
-                    self.tally.refuse(refusal, lost, || format!("record {} of {name}", number + 1));
-                    number += lost;
+                    self.tally.refuse(refusal, lost, || format!("record {number} of {name}"));
                 }
             }
         }
-    }
-
-    fn record(&mut self, payload: Payload<'_>, at: At<'_>) -> io::Result<()> {
-        let mapping = self.mapping;
-        self.outcome(mapping.map(&payload.alone()), at)
     }
 
     /// A record was read, and this became of it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::sources::{MappedEvent, Refusal, RefusalReason, Skip};
+use crate::sources::{AbsentPath, MappedEvent, Refusal, RefusalReason, Skip};
 
 /// Different details of one reason that are counted apart; records with further ones are counted together.
 const DETAILS_MAX: usize = 64;
@@ -51,6 +51,11 @@ impl Tally {
         self.hashed += u64::from(event.origin.id.is_none());
         event.properties.iter().for_each(|(name, _)| count(&mut self.properties, name));
         event.unusable.iter().for_each(|name| count(&mut self.unusable, name));
+    }
+
+    /// Paths that a schema does not have.
+    pub(super) fn miss(&mut self, absent: &[AbsentPath]) {
+        self.absent.extend(absent.iter().map(|absent| (absent.path.clone(), absent.instead.clone())));
     }
 
     pub(super) fn skip(&mut self, reason: Skip) {

@@ -11,10 +11,10 @@ use crate::clock::wall_clock;
 use crate::codec::{Schemas, WriterSchema};
 use crate::gather::{Bounds, Mapper, RecordOf, Refused, needed};
 use crate::settings::Loaded;
-use crate::sources::{AvroReader, Document, Mapping, Outcome};
+use crate::sources::{Document, Mapping, Outcome};
 
 /// Reads at most so many records of each topic, from where gathering begins without marks, spread over its partitions, and passes on
-/// what becomes of each. Returns the paths that schemas do not have, each with what there is instead.
+/// what becomes of each. Returns what has mapped them.
 ///
 /// # Errors
 /// Schemas that cannot be used; no broker; no such topic; a registry that does not answer; and those of `take`.
@@ -24,7 +24,7 @@ pub(super) fn read(
     mapping: &Mapping,
     most: u32,
     mut take: impl FnMut(At<'_>, Result<Outcome<'_>, Refused>) -> io::Result<()>,
-) -> Result<Vec<(String, String)>, Stopped> {
+) -> Result<Mapper, Stopped> {
     let mut schemas: Schemas<WriterSchema> = app::schemas_of_sources(loaded, document)?;
     let (mut mapper, mut awaiting) = (Mapper::default(), SchemaWait::default());
     let bounds = Bounds::new(&loaded.settings, wall_clock());
@@ -52,6 +52,5 @@ pub(super) fn read(
         }
         progress.finish();
     }
-    let absent = mapper.readers().flat_map(AvroReader::absent);
-    Ok(absent.map(|absent| (absent.path.clone(), absent.instead.clone())).collect())
+    Ok(mapper)
 }
