@@ -62,7 +62,8 @@ impl fmt::Display for Foreign {
             Self::Csv => write!(
                 f,
                 "this is CSV, whose columns mean nothing yet; say in a sources file where customer, time and event are, and read it \
-                 with --source NAME, or convert each row to a line of JSON: {EXAMPLE}"
+                 with --source NAME (and --delimiter if its name does not end in .csv or .tsv), or convert each row to a line of \
+                 JSON: {EXAMPLE}"
             ),
             Self::Array => f.write_str(
                 "this is a single JSON array, which is not supported; write one object a line, as `jq -c '.[]'` does",

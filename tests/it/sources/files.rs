@@ -178,7 +178,7 @@ fn what_cannot_be_read_as_a_source_is_an_error_that_says_why() {
         (&["--delimiter", ";", "{}/events.jsonl"], 64, "name it with --source"),
         (&["--source", "orders", "--topic", "t"], 64, "cannot be used with"),
         (&["--source", "orders", "--sources", "nowhere.toml", "{}/orders.jsonl"], 78, "nowhere.toml: cannot be read"),
-        (&["{}/commandes.csv"], 1, "read it with --source NAME"),
+        (&["{}/commandes.csv"], 1, "read it with --source NAME (and --delimiter if"),
         (&["--source", "orders", "{}/new.jsonl"], 1, "none becomes an event"),
         (&[], 64, "EVENTS"),
     ] {
