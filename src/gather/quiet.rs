@@ -20,9 +20,14 @@ impl Gatherer {
                 .or_insert_with(|| self.marks.heard_at(&source.topics).map_or(Instant::MIN, until));
             *known = until(partition.progress.heard_at).max(*known);
         }
+        let is_ignored = |source: &str| {
+            let partitions = self.partitions.values();
+            let mut of_it = partitions.filter(|partition| self.sources.of_topic(partition.topic).name() == source);
+            of_it.all(|partition| self.ignored.contains(&partition.place.topic))
+        };
         for (source, until) in &trusted {
             let is_quiet = self.now.is_some_and(|now| now > *until);
-            if is_quiet && self.quiet.insert(source.clone()) {
+            if is_quiet && !is_ignored(source) && self.quiet.insert(source.clone()) {
                 tracing::warn!(
                     source,
                     "The source says nothing for longer than its expect_every: nobody's silence counts from then on. \

@@ -550,6 +550,7 @@ fn a_source_that_is_silent_for_too_long_holds_time_until_it_is_ignored_or_heard_
     eventually("both are gathered", || {
         (daemon.metric("cohortd_source_records_mapped_total") as i64 == 2).then_some(())
     });
+    assert!(!daemon.says("The source says nothing for longer"), "it is ignored");
     let (code, shown) = lab.command("one", &["sources", "ignore", "support", "--undo"]);
     assert!(code == Some(0) && shown.contains("support is waited for again"), "{shown}");
     let (code, shown) = lab.command("one", &["sources", "ignore", "suport"]);
