@@ -119,10 +119,6 @@ pub(super) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
 
-    /// The sources file [default: sources.toml beside the rules, if it is there]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
-
     /// Event files to check the rules against
     #[arg(long, value_name = "EVENTS", num_args = 1..)]
     pub(super) sample: Vec<PathBuf>,
@@ -187,10 +183,6 @@ pub(super) struct Replay {
 
     #[command(flatten)]
     pub(super) shape: Shape,
-
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) range: TopicRange,
@@ -268,10 +260,6 @@ pub(super) struct Explain {
     #[command(flatten)]
     pub(super) shape: Shape,
 
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
-
     #[command(flatten)]
     pub(super) range: TopicRange,
 
@@ -338,10 +326,6 @@ pub(super) struct Score {
     #[command(flatten)]
     pub(super) shape: Shape,
 
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
-
     #[command(flatten)]
     pub(super) layers: Layers,
 }
@@ -378,10 +362,6 @@ pub(super) struct Fit {
 
     #[command(flatten)]
     pub(super) shape: Shape,
-
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(super) sources: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) layers: Layers,

@@ -91,7 +91,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
         Some((path, churn)) => Some(parameters_file::read(path)?.for_rules(churn, path)?),
         None => None,
     };
-    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let files = Files::of(settings, &asked.files, &asked.shape, asked.rules.as_deref())?;
     let scan = ActivityScan::read(settings, &rules, &files, asked.at)?;
     let at = scan.until;
     let (shard, parameters) = match given {

@@ -1,6 +1,6 @@
 //! The arguments that say in which shape the records of files are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,6 +13,23 @@ pub(super) struct Shape {
 
     #[command(flatten)]
     pub(super) rows: Rows,
+
+    #[command(flatten)]
+    pub(super) file: SourcesPath,
+}
+
+/// Where the sources are.
+#[derive(Debug, Default, Args)]
+pub(super) struct SourcesPath {
+    /// The sources file [default: that of gather.sources, or sources.toml beside the rules]
+    #[arg(long, value_name = "FILE")]
+    sources: Option<PathBuf>,
+}
+
+impl SourcesPath {
+    pub(super) fn given(&self) -> Option<&Path> {
+        self.sources.as_deref()
+    }
 }
 
 /// What `--source` says.

@@ -10,6 +10,7 @@ use crate::cli::values::{instant, share};
 use crate::event::Instant;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("sources", |sources| sources.requires("source")))]
 pub(in crate::cli) struct Audit {
     /// Files with records of any shape; `-` is standard input
     #[arg(required_unless_present_any = ["topics", "source"], value_name = "FILE")]
@@ -17,10 +18,6 @@ pub(in crate::cli) struct Audit {
 
     #[command(flatten)]
     pub(in crate::cli) shape: Shape,
-
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE", requires = "source")]
-    pub(in crate::cli) sources: Option<PathBuf>,
 
     /// Topics to read instead of files, with the brokers, registry and schemas of the settings
     #[arg(long = "topic", value_name = "NAME", num_args = 1.., conflicts_with_all = ["files", "source"])]

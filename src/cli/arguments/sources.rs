@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, value_parser};
 use super::Layers;
 use crate::app::reset::From;
 use crate::cli::help;
-use crate::cli::shape::Rows;
+use crate::cli::shape::{Rows, SourcesPath};
 use crate::cli::values::from;
 
 #[derive(Debug, Subcommand)]
@@ -35,9 +35,8 @@ pub(in crate::cli) struct ShowSource {
     #[arg(value_name = "PRESET|NAME")]
     pub(in crate::cli) name: Option<String>,
 
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) sources: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) file: SourcesPath,
 
     #[command(flatten)]
     pub(in crate::cli) layers: Layers,
@@ -96,9 +95,8 @@ pub(in crate::cli) struct TrySource {
     #[arg(long, value_name = "N", requires = "topic", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
     pub(in crate::cli) records: u32,
 
-    /// The sources file [default: sources.toml beside the rules of the settings]
-    #[arg(long, value_name = "FILE")]
-    pub(in crate::cli) sources: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) file: SourcesPath,
 
     /// How many events to print
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(0..=100_000))]

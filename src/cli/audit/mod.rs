@@ -35,7 +35,7 @@ pub(super) fn run(settings: &Loaded, asked: &Audit) -> Result<(), Stopped> {
     let scope = Scope { limits, from: range.0, until: range.1, sample: asked.sample, shows_values: asked.show_values };
     let mut audit = Auditing::new(scope);
     let unread = if !asked.shape.source.is_empty() {
-        let beside = (asked.sources.as_deref(), asked.rules.as_deref());
+        let beside = asked.rules.as_deref();
         let named = Files::of(settings, &asked.files, &asked.shape, beside)?;
         let mut unread = mapped::read(&named, &mut audit)?;
         unread.extend(files::read(&named.unmapped(), asked.shape.rows, &mut audit)?);

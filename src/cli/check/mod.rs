@@ -48,7 +48,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
         .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
     let schemas = schemas::check(settings)?;
     let file = rules_file::load(settings, asked.rules.clone())?;
-    let sources = SourcesFile::beside(settings, asked.sources.as_deref(), asked.rules.as_deref())?;
+    let sources = SourcesFile::beside(settings, asked.shape.file.given(), asked.rules.as_deref())?;
     let page = Page { file: &file.name, text: &file.text, document: &file.document };
     if asked.connect {
         let options = connect::Options { json: asked.json, warnings: asked.warnings() };
@@ -57,7 +57,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     let sample = match (asked.sample.as_slice(), asked.shape.source.as_slice()) {
         ([], []) => None,
         (files, _) => {
-            let files = Files::of(settings, files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+            let files = Files::of(settings, files, &asked.shape, asked.rules.as_deref())?;
             Some(Sample::read(settings, &file, &files)?)
         }
     };

@@ -59,7 +59,7 @@ fn of_files(
     rules: &Arc<RuleSet>,
     cohorts: &[CohortIx],
 ) -> Result<Explained, Stopped> {
-    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let files = Files::of(settings, &asked.files, &asked.shape, asked.rules.as_deref())?;
     let mut input = Input::new(&files, asked.at);
     let (mut held, mut last) = (EventBuffer::within(Budget::of(settings.settings.memory)), Instant::MIN);
     let reading = Progress::of_reading(input.bytes());

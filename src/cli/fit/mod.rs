@@ -52,7 +52,7 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let (name, document, churn) = definition(settings, asked)?;
     let rules = rules_of_churn(&name, &document, churn)?;
     let Some(churn) = &rules.churn else { return Ok(()) };
-    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let files = Files::of(settings, &asked.files, &asked.shape, asked.rules.as_deref())?;
     let scan = ActivityScan::read(settings, &rules, &files, asked.until)?;
     let (until, bad_lines) = (scan.until, scan.counts().bad_lines);
     let split = until - churn.horizon;

@@ -27,8 +27,7 @@ pub(super) struct Part {
 }
 
 impl Files {
-    /// Files of events, or in the shapes of sources. `sources` is the sources file; if it is not given, the one beside `rules`, or
-    /// those of the settings.
+    /// Files of events, or in the shapes of sources. The sources file may be beside `rules`, or those of the settings.
     ///
     /// # Errors
     /// A source that there is not, or no files for it; a sources file that cannot be read, or has mistakes.
@@ -36,7 +35,7 @@ impl Files {
         settings: &Loaded,
         files: &[PathBuf],
         shape: &Shape,
-        (sources, rules): (Option<&Path>, Option<&Path>),
+        rules: Option<&Path>,
     ) -> Result<Self, Stopped> {
         if shape.source.is_empty() {
             if shape.rows != Rows::default() {
@@ -46,7 +45,7 @@ impl Files {
             let parts = files.iter().map(|path| Part { path: path.clone(), mapping: None, csv: None });
             return Ok(Self { parts: parts.collect() });
         }
-        let file = SourcesFile::needed(settings, sources, rules)?;
+        let file = SourcesFile::needed(settings, shape.file.given(), rules)?;
         let mapping =
             |name: &str| Ok::<_, Stopped>(Arc::new(Mapping::new(file.source(name).map_err(Stopped::Usage)?.clone())));
         let part = |path: &PathBuf, mapping: &Arc<Mapping>| Part {

@@ -149,8 +149,7 @@ impl<'a> Both<'a> {
 
     fn over_files(&mut self, asked: &Replay) -> Result<history::Counts, Stopped> {
         let [mut a, mut b] = self.sides();
-        let files =
-            Files::of(self.settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+        let files = Files::of(self.settings, &asked.files, &asked.shape, asked.rules.as_deref())?;
         let mut input = Input::new(&files, asked.until);
         let reading = Progress::of_reading(input.bytes());
         if asked.as_is {

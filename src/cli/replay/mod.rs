@@ -39,7 +39,7 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
     deciding.set_parameters(parameters(&asked, &rules)?);
-    let files = Files::of(settings, &asked.files, &asked.shape, (asked.sources.as_deref(), asked.rules.as_deref()))?;
+    let files = Files::of(settings, &asked.files, &asked.shape, asked.rules.as_deref())?;
     let mut input = Input::new(&files, asked.until);
     let reading = Progress::of_reading(input.bytes());
     if asked.as_is {

@@ -29,7 +29,7 @@ const DETAILS_SHOWN: usize = 3;
 /// A sources file that cannot be read, or has mistakes; a file or topic that cannot be read; no record that became an
 /// event.
 pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<(), Stopped> {
-    let file = SourcesFile::needed(settings, asked.sources.as_deref(), None)?;
+    let file = SourcesFile::needed(settings, asked.file.given(), None)?;
     let source = file.source(&asked.name).map_err(Stopped::Usage)?;
     let mapping = Arc::new(Mapping::new(source.clone()));
     let mut out = output::results();

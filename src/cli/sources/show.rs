@@ -19,16 +19,16 @@ pub(in crate::cli) fn show(settings: &Loaded, asked: &ShowSource) -> Result<(), 
             for (word, preset) in Preset::NAMES {
                 writeln!(out, "preset  {word:<12}  {}", first_sentence(preset.text()))?;
             }
-            let file = SourcesFile::beside(settings, asked.sources.as_deref(), None)?;
+            let file = SourcesFile::beside(settings, asked.file.given(), None)?;
             for source in file.iter().flat_map(|file| &file.document.sources) {
                 writeln!(out, "source  {:<12}  {} ({})", source.name, source.topics.join(", "), source.format.word())?;
             }
         }
         // A source of the same name hides a preset only where a file is given.
-        Some(name) => match Preset::named(name).filter(|_| asked.sources.is_none()) {
+        Some(name) => match Preset::named(name).filter(|_| asked.file.given().is_none()) {
             Some(preset) => out.write_all(preset.text().as_bytes())?,
             None => {
-                let file = SourcesFile::needed(settings, asked.sources.as_deref(), None)?;
+                let file = SourcesFile::needed(settings, asked.file.given(), None)?;
                 write!(out, "{}", file.source(name).map_err(Stopped::Usage)?)?;
             }
         },
