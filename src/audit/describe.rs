@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::critical::critical;
+use super::field::FieldStats;
 use super::guess::{ChosenReport, EventName, Guess};
 use super::keys::Keys;
 use super::moments::{Moments, Slips};
@@ -13,7 +14,8 @@ use super::report::{
 use super::rules_use::RulesUse;
 use super::sketch::{Hours, Kept};
 use super::topic::Topic;
-use crate::sources::Preset;
+use super::value::Kind;
+use crate::sources::{Preset, header_path};
 
 /// A topic as the report has it.
 pub(super) fn topic(topic: &Topic, guess: &Guess, rules: Option<&RulesUse>) -> TopicReport {
@@ -28,7 +30,7 @@ pub(super) fn topic(topic: &Topic, guess: &Guess, rules: Option<&RulesUse>) -> T
         formats: topic.formats.iter().map(|(format, count)| (format.as_str(), *count)).collect(),
         unreadable: topic.unreadable.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
         schemas: schemas(topic),
-        headers: topic.headers.clone(),
+        headers: topic.headers.iter().map(|(name, header)| (name.clone(), header.count())).collect(),
         keys: keys(&topic.keys),
         hours: hours(topic, guess),
         customer: chosen(&guess.customer),
@@ -198,31 +200,37 @@ fn duplicates(topic: &Topic, guess: &Guess) -> Duplicates {
     }
 }
 
-/// In the order in which they were met, records without values of their own left out.
+/// In the order in which they were met, records without values of their own left out; then the headers.
 fn fields(topic: &Topic) -> Vec<FieldReport> {
     let mut fields = Vec::new();
     for id in topic.paths.all() {
-        let field = topic.field(id);
-        let kinds = field.kinds();
-        let Some((main, _)) = kinds.first() else { continue };
+        let stats = topic.field(id);
         let is_root = id == VALUE || id == KEY;
-        if is_root && !main.is_single() {
+        if is_root && !stats.kind().is_some_and(Kind::is_single) {
             continue;
         }
         let path = topic.paths.text(id);
-        let values = field.values.as_ref().map(|values| {
-            let count = |kept: Kept| values.is_exact().then_some(kept.count);
-            values.sorted().into_iter().take(3).map(|(text, kept)| (text.to_owned(), count(kept))).collect()
-        });
-        fields.push(FieldReport {
-            path: if path.is_empty() { "(value)".to_owned() } else { path },
-            types: kinds.iter().map(|(kind, count)| (kind.as_str(), *count)).collect(),
-            main_type: main.as_str(),
-            share: (field.records as f64 / topic.readable().max(1) as f64).min(1.0),
-            distinct: field.distinct.count(),
-            distinct_is_exact: field.distinct.is_exact(),
-            values,
-        });
+        fields.extend(field(topic, stats, if path.is_empty() { "(value)".to_owned() } else { path }));
     }
+    fields.extend(topic.headers.iter().filter_map(|(name, header)| field(topic, header, header_path(name))));
     fields
+}
+
+/// `None`: it has no values.
+fn field(topic: &Topic, field: &FieldStats, path: String) -> Option<FieldReport> {
+    let kinds = field.kinds();
+    let (main, _) = kinds.first()?;
+    let values = field.values.as_ref().map(|values| {
+        let count = |kept: Kept| values.is_exact().then_some(kept.count);
+        values.sorted().into_iter().take(3).map(|(text, kept)| (text.to_owned(), count(kept))).collect()
+    });
+    Some(FieldReport {
+        path,
+        types: kinds.iter().map(|(kind, count)| (kind.as_str(), *count)).collect(),
+        main_type: main.as_str(),
+        share: (field.records as f64 / topic.readable().max(1) as f64).min(1.0),
+        distinct: field.distinct.count(),
+        distinct_is_exact: field.distinct.is_exact(),
+        values,
+    })
 }

@@ -45,6 +45,11 @@ impl FieldStats {
         Some(hash)
     }
 
+    /// How many values it had, nulls too.
+    pub(super) fn count(&self) -> u64 {
+        self.kinds.iter().sum()
+    }
+
     /// The kinds of its values with their counts, the most frequent first; null only where there is nothing else.
     pub(super) fn kinds(&self) -> Vec<(Kind, u64)> {
         let mut kinds: Vec<(Kind, u64)> = (Kind::ALL.iter().zip(&self.kinds))

@@ -8,8 +8,8 @@ use crate::event::{Instant, named};
 pub struct Record<'a> {
     pub value: Payload<'a>,
     pub key: Payload<'a>,
-    /// Names of headers.
-    pub headers: &'a [&'a str],
+    /// Names and values.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
     /// The number of its partition, or of its file.
     pub place: i32,
     /// When it was written; `None`: it is of a file.

@@ -76,7 +76,8 @@ pub(super) struct Topic {
     pub(super) formats: BTreeMap<Format, u64>,
     pub(super) unreadable: BTreeMap<Unreadable, u64>,
     pub(super) schemas: BTreeMap<SchemaId, SchemaSeen>,
-    pub(super) headers: BTreeMap<String, u64>,
+    /// By name.
+    pub(super) headers: BTreeMap<String, FieldStats>,
     pub(super) keys: Keys,
     pub(super) paths: Paths,
     pub(super) fields: Vec<FieldStats>,
@@ -163,9 +164,12 @@ impl Topic {
         self.records += 1;
         self.bytes += record.bytes;
         self.add_format(record.value, damaged);
-        for header in record.headers {
-            if self.headers.len() < HEADERS_MAX || self.headers.contains_key(*header) {
-                *self.headers.entry((*header).to_owned()).or_default() += 1;
+        for (name, bytes) in record.headers {
+            if self.headers.len() < HEADERS_MAX || self.headers.contains_key(*name) {
+                let header = self.headers.entry((*name).to_owned());
+                let value = header_value(*bytes);
+                let header = header.or_insert_with(|| FieldStats::new(scope.shows_values));
+                header.add(&value, value.kind(), self.records, record.bytes);
             }
         }
         if !record.value.content().is_empty() {
@@ -333,6 +337,12 @@ impl Topic {
             }
         }
     }
+}
+
+/// A text, as for sources.
+fn header_value(bytes: Option<&[u8]>) -> Value<'_> {
+    let Some(bytes) = bytes else { return Value::Null };
+    std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), |text| Value::Text(text.into()))
 }
 
 /// Is a record looked at, by the hash of its content? Equal records are looked at together.

@@ -36,7 +36,7 @@ pub use event::{MappedEvent, Origin, Outcome, PropertyValue, Refusal, RefusalRea
 pub use field::As;
 pub use filter::{Filter, Test};
 pub use mapping::{AbsentPath, AvroReader, Mapping};
-pub use path::{Path, Root, Step};
+pub use path::{Path, Root, Step, header_path};
 pub use preset::Preset;
 pub use record::{Payload, Place, Record};
 pub use time::Unit;

@@ -87,6 +87,15 @@ impl Path {
     }
 }
 
+/// The path of the header of a name.
+#[must_use]
+pub fn header_path(name: &str) -> String {
+    match !name.is_empty() && name.chars().all(is_of_a_name) {
+        true => format!("header.{name}"),
+        false => format!("header[\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}
+
 /// The path that begins at `start`, and where it ends.
 pub(super) fn scan(text: &str, start: usize) -> Result<(Path, usize), ExprError> {
     let mut scanner = Scanner { text, at: start };
@@ -295,7 +304,7 @@ fn error(start: usize, end: usize, message: &str) -> ExprError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, Root, Step};
+    use super::{Path, Root, Step, header_path};
 
     fn steps(text: &str) -> (Root, Vec<Step>) {
         let path = Path::parse(text).unwrap();
@@ -324,6 +333,9 @@ mod tests {
         assert_eq!(steps("key.id"), (Root::Key, vec![name("id")]));
         assert_eq!(steps("header.ce_type"), (Root::Header("ce_type".into()), vec![]));
         assert_eq!(steps(r#"header["a.b"]"#), (Root::Header("a.b".into()), vec![]));
+        for name in ["ce_type", "a.b", "a[0]", r#"a"\b"#, "é"] {
+            assert_eq!(steps(&header_path(name)), (Root::Header(name.into()), vec![]));
+        }
         assert_eq!(steps("@timestamp"), (Root::Timestamp, vec![]));
         assert_eq!(steps(r#"["key"].id"#), (Root::Value, vec![name("key"), name("id")]));
         assert_eq!(steps("keys.id"), (Root::Value, vec![name("keys"), name("id")]));

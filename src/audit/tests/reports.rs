@@ -146,7 +146,7 @@ proptest! {
         let record = |value, bytes: usize| Record {
             value,
             key: Payload::Text(b"\xff\0k"),
-            headers: &["ce_type", "\u{0}"],
+            headers: &[("ce_type", Some(b"x")), ("\u{0}", Some(b"\xff")), ("", None)],
             place: 2,
             written: Some(Instant(i64::MIN)),
             at_home: Some(false),
@@ -181,6 +181,36 @@ proptest! {
         let value = Payload::Avro(&schema, SchemaId::File, &bytes);
         audit.add(topic, &Record { value, key: Payload::Null, headers: &[], place: 0, written: None, at_home: None, bytes: 1 });
         prop_assert_eq!(audit.finish(None).report().records, 1);
+    }
+}
+
+#[test]
+fn headers_are_fields_whose_values_are_shown_only_if_that_is_asked_for() {
+    for shows_values in [false, true] {
+        let mut audit = Audit::new(Scope { shows_values, ..scope() });
+        let topic = audit.topic("t", 3).unwrap();
+        for (number, customer) in ["c-1", "c-2", "c-1"].into_iter().enumerate() {
+            audit.add(
+                topic,
+                &Record {
+                    value: Payload::Json(b"{}"),
+                    key: Payload::Null,
+                    headers: &[("ce_subject", Some(customer.as_bytes())), ("a.b", None)][..2 - number % 2],
+                    place: 0,
+                    written: Some(at(0)),
+                    at_home: None,
+                    bytes: 2,
+                },
+            );
+        }
+        let report = audit.finish(None).report();
+        let topic = &report.topics[0];
+        assert_eq!((topic.headers["ce_subject"], topic.headers["a.b"]), (3, 2));
+        let field = |path: &str| topic.fields.iter().find(|field| field.path == path).unwrap();
+        assert_eq!((field(r#"header["a.b"]"#).main_type, field("header.ce_subject").main_type), ("null", "text"));
+        assert_eq!((field("header.ce_subject").share, field("header.ce_subject").distinct), (1.0, 2));
+        let shown = shows_values.then(|| vec![("c-1".to_owned(), Some(2)), ("c-2".to_owned(), Some(1))]);
+        assert_eq!(field("header.ce_subject").values, shown);
     }
 }
 

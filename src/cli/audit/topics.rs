@@ -57,9 +57,8 @@ struct One<'a> {
 
 impl One<'_> {
     fn add(&mut self, record: &kafka::Record<'_>) -> Result<(), Failure> {
-        let headers: Vec<String> =
-            record.headers().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
-        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let headers: Vec<_> = record.headers().map(|(name, value)| (String::from_utf8_lossy(name), value)).collect();
+        let headers: Vec<(&str, Option<&[u8]>)> = headers.iter().map(|(name, value)| (&**name, *value)).collect();
         for (schema, _) in [record.payload(), record.key()].into_iter().flatten().filter_map(tagged) {
             self.schemas.fetch(schema)?;
         }

@@ -37,12 +37,15 @@ pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<()
     let mut attempt = Attempt { mapping: &mapping, tally: Tally::default(), printed, left: asked.events };
     let mut unread = Vec::new();
     if asked.topic {
-        let mapper = topics::read(settings, &file.document, &mapping, asked.records, |at, mapped| match mapped {
-            Ok(outcome) => attempt.outcome(outcome, at),
-            Err(Refused { reason, detail, .. }) => {
-                attempt.tally.read += 1;
-                attempt.tally.refuse_for(reason, detail, 1, || at.to_string());
-                Ok(())
+        let mapper = topics::read(settings, &file.document, &mapping, asked.records, |record, at, mapped| {
+            attempt.tally.headers(record);
+            match mapped {
+                Ok(outcome) => attempt.outcome(outcome, at),
+                Err(Refused { reason, detail, .. }) => {
+                    attempt.tally.read += 1;
+                    attempt.tally.refuse_for(reason, detail, 1, || at.to_string());
+                    Ok(())
+                }
             }
         })?;
         mapper.readers().for_each(|reader| attempt.tally.miss(reader.absent()));
@@ -272,6 +275,7 @@ fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
         "unusable_values": tally.unusable_values(),
         "unusable": tally.unusable,
         "ids_by_hash": tally.hashed,
+        "headers": tally.headers,
         "absent_paths": tally.absent,
     })
 }
@@ -321,6 +325,12 @@ fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<(
             if let Some(count) = tally.unusable.get(&property.name) {
                 writeln!(out, "{:>width$}  {} from {}", grouped(*count), property.name, property.path.text)?;
             }
+        }
+    }
+    if !tally.headers.is_empty() {
+        writeln!(out, "\nRecords with each header")?;
+        for (path, count) in &tally.headers {
+            writeln!(out, "{:>width$}  {path}", grouped(*count))?;
         }
     }
     if !tally.absent.is_empty() {

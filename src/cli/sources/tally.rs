@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::sources::{AbsentPath, MappedEvent, Refusal, RefusalReason, Skip};
+use crate::kafka::Record;
+use crate::sources::{AbsentPath, MappedEvent, Refusal, RefusalReason, Skip, header_path};
 
 /// Different details of one reason that are counted apart; records with further ones are counted together.
 const DETAILS_MAX: usize = 64;
+
+/// The most headers that are counted.
+const HEADERS_MAX: usize = 64;
 
 /// Counts of records and events.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(super) struct Tally {
     pub(super) unusable: BTreeMap<String, u64>,
     /// Events whose id is a hash.
     pub(super) hashed: u64,
+    /// Records with each header, by its path.
+    pub(super) headers: BTreeMap<String, u64>,
     /// Paths that the schema of a file does not have, with what there is instead.
     pub(super) absent: BTreeMap<String, String>,
 }
@@ -56,6 +62,16 @@ impl Tally {
     /// Paths that a schema does not have.
     pub(super) fn miss(&mut self, absent: &[AbsentPath]) {
         self.absent.extend(absent.iter().map(|absent| (absent.path.clone(), absent.instead.clone())));
+    }
+
+    /// The headers of a record, whether they are mapped or not.
+    pub(super) fn headers(&mut self, record: &Record<'_>) {
+        for (name, _) in record.headers() {
+            let path = header_path(&String::from_utf8_lossy(name));
+            if self.headers.len() < HEADERS_MAX || self.headers.contains_key(&path) {
+                *self.headers.entry(path).or_default() += 1;
+            }
+        }
     }
 
     pub(super) fn skip(&mut self, reason: Skip) {

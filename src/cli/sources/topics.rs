@@ -10,6 +10,7 @@ use crate::cli::progress::Progress;
 use crate::clock::wall_clock;
 use crate::codec::{Schemas, WriterSchema};
 use crate::gather::{Bounds, Mapper, RecordOf, Refused, needed};
+use crate::kafka::Record;
 use crate::settings::Loaded;
 use crate::sources::{Document, Mapping, Outcome};
 
@@ -23,7 +24,7 @@ pub(super) fn read(
     document: &Document,
     mapping: &Mapping,
     most: u32,
-    mut take: impl FnMut(At<'_>, Result<Outcome<'_>, Refused>) -> io::Result<()>,
+    mut take: impl FnMut(&Record<'_>, At<'_>, Result<Outcome<'_>, Refused>) -> io::Result<()>,
 ) -> Result<Mapper, Stopped> {
     let mut schemas: Schemas<WriterSchema> = app::schemas_of_sources(loaded, document)?;
     let (mut mapper, mut awaiting) = (Mapper::default(), SchemaWait::default());
@@ -44,9 +45,9 @@ pub(super) fn read(
                 }
                 let at = At::Topic { topic, partition, offset: record.offset() };
                 let of = RecordOf { source: 0, mapping, topic, partition };
-                match mapper.map(of, &mut schemas, record, bounds, |outcome, _| Ok(take(at, Ok(outcome)))) {
+                match mapper.map(of, &mut schemas, record, bounds, |outcome, _| Ok(take(record, at, Ok(outcome)))) {
                     Ok(written) => Ok(written?),
-                    Err(refused) => Ok(take(at, Err(refused))?),
+                    Err(refused) => Ok(take(record, at, Err(refused))?),
                 }
             })?;
         }

@@ -571,7 +571,7 @@ fn the_first_records_of_a_sources_topic_are_tried_as_gathering_maps_them() {
             systems.send(&Sent { number, event });
         }
     }
-    systems.clicks.send("session-1", b"nonsense");
+    systems.clicks.send_with_header("session-1", b"nonsense", ("trace-id", "secret"));
     systems.orders.send("order-1", b"nonsense");
     [&systems.clicks, &systems.orders].into_iter().for_each(Writer::flush);
     let tried = |source: &str, more: &[&str]| {
@@ -584,6 +584,8 @@ fn the_first_records_of_a_sources_topic_are_tried_as_gathering_maps_them() {
         assert!(shown.contains(&format!("21 read with the source {source} 20 mapped to 20 events")), "{shown}");
         assert!(shown.contains(&format!("of {}/", lab.topic(source))) && shown.contains("1 refused"), "{shown}");
     }
+    let (_, shown) = tried("clicks", &[]);
+    assert!(shown.contains("Records with each header 1 header.trace-id") && !shown.contains("secret"), "{shown}");
     let (code, shown) = tried("orders", &["--records", "4", "--json"]);
     assert!(code == Some(0) && shown.contains("\"read\":4") && shown.contains("\"offset\":0"), "{shown}");
     let (code, shown) = tried("support", &[]);

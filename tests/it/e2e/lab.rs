@@ -17,7 +17,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -667,6 +667,11 @@ impl Writer {
     /// To the partition of the key, as Java's default partitioner has it.
     pub(super) fn send(&self, key: &str, payload: &[u8]) {
         self.put(BaseRecord::to(&self.topic).key(key.as_bytes()).payload(payload));
+    }
+
+    pub(super) fn send_with_header(&self, key: &str, payload: &[u8], (name, value): (&str, &str)) {
+        let headers = OwnedHeaders::new().insert(Header { key: name, value: Some(value) });
+        self.put(BaseRecord::to(&self.topic).key(key.as_bytes()).payload(payload).headers(headers));
     }
 
     pub(super) fn send_to(&self, partition: i32, key: Option<&str>, payload: Option<&[u8]>) {
