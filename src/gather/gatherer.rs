@@ -71,6 +71,11 @@ pub(crate) fn kafka_of(settings: &Kafka, number: usize) -> Kafka {
     }
 }
 
+/// Bytes of records that each client of a gathering thread may queue, and that may be at hand.
+pub(super) fn queue_bytes(settings: &Settings) -> usize {
+    usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1)
+}
+
 /// A partition of a source that is gathered here.
 pub(super) struct Partition {
     pub(super) place: Place,
@@ -126,6 +131,7 @@ pub(crate) struct Gatherer {
     pub(super) now: Option<Instant>,
     pub(super) backoff: Backoff,
     pub(super) fences: FencingHistory,
+    pub(super) brokers: Brokers,
     last_figures: Moment,
 }
 
@@ -136,13 +142,14 @@ impl Gatherer {
     /// Options that librdkafka refuses.
     pub(crate) fn new(start: Start) -> Result<Self, MemberError> {
         let Start { number, settings, kafka, sources, topics, marks, schemas, watermarks, brokers, .. } = start;
-        let queue =
-            usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1);
+        let queue = queue_bytes(&settings);
         let limits = Limits { event: start.limits.0, dead_letter: start.limits.1 };
         let sizes = Sizes { record: limits.event.max(limits.dead_letter), batch: limits.event };
+        let consumer = Consumer::outside_several(&kafka, sources.numbering.clone(), queue, &brokers)?;
+        consumer.join()?;
         Ok(Self {
             number,
-            consumer: Consumer::subscribe_several(&kafka, sources.numbering.clone(), queue, &brokers)?,
+            consumer,
             producer: Producer::new(&kafka, queue, sizes, &brokers)?,
             reading: Reading::new(Arc::clone(&sources), schemas, limits, start.partitions),
             sources,
@@ -166,6 +173,7 @@ impl Gatherer {
             now: None,
             backoff: backoff(),
             fences: FencingHistory::default(),
+            brokers,
             last_figures: Moment::now(),
         })
     }
@@ -178,7 +186,10 @@ impl Gatherer {
         self.health().report_alive();
         init_transactions(&mut self.producer, &|| self.health.lane(self.number).report_alive())?;
         while !self.stop.load(Ordering::Acquire) && !is_over() {
-            self.turn()?;
+            match self.turn() {
+                Err(MemberError::Fenced(reason)) => self.rejoin_after_fencing(reason)?,
+                done => done?,
+            }
         }
         self.forget_all();
         // Nothing is lost with what is at hand: it is read again.
@@ -247,8 +258,7 @@ impl Gatherer {
 
     /// Bytes of records that may be at hand of one partition.
     pub(super) fn share(&self) -> usize {
-        let all = usize::try_from(self.settings.memory.gathered() / 3).unwrap_or(usize::MAX);
-        all / self.settings.gather.lanes.max(1) / (self.partitions.len() + self.starting.len()).max(1)
+        queue_bytes(&self.settings) / (self.partitions.len() + self.starting.len()).max(1)
     }
 
     pub(super) fn show_partitions(&self) {

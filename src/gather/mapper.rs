@@ -53,6 +53,7 @@ pub(crate) struct Bounds {
     /// The wall clock.
     pub(super) clock: Instant,
     max_future_skew: Span,
+    earliest: Instant,
 }
 
 impl Bounds {
@@ -63,11 +64,25 @@ impl Bounds {
             record_bytes: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             clock,
             max_future_skew: settings.time.max_future_skew,
+            earliest: settings.time.earliest,
         }
     }
 
-    /// Is a time ahead of the clock, of a record that a broker `appended` then?
-    pub(super) fn are_passed_by(self, at: Instant, appended: Instant) -> bool {
+    /// Refuses an event's time that cannot be right, of a record that a broker `appended` then.
+    fn check(self, at: Instant, appended: Instant) -> Result<(), Refused> {
+        if at < self.earliest {
+            let detail = "its time is before time.earliest, or in seconds where milliseconds are expected";
+            return Err(Refused::new(DeadLetterReason::BadTime, detail));
+        }
+        if self.is_passed_by(at, appended) {
+            let detail = "its time is ahead of the clock by more than time.max_future_skew, or finer than milliseconds";
+            return Err(Refused::new(DeadLetterReason::Future, detail));
+        }
+        Ok(())
+    }
+
+    /// Is a time ahead of the clock?
+    pub(super) fn is_passed_by(self, at: Instant, appended: Instant) -> bool {
         // The clock was found to be about right before anything was read.
         is_ahead(at, self.clock, appended, Instant::MIN, self.max_future_skew) != Ahead::No
     }
@@ -124,11 +139,8 @@ impl Mapper {
         };
         let place = Place { topic: from.topic, partition: from.partition, offset: record.offset(), timestamp };
         let outcome = mapping.map(&SourceRecord { value, key, headers: &headers, place: Some(place) });
-        if let Outcome::Mapped(events) = &outcome
-            && events.iter().any(|event| bounds.are_passed_by(event.at, appended))
-        {
-            let detail = "its time is ahead of the clock by more than time.max_future_skew, or finer than milliseconds";
-            return Err(Refused::new(DeadLetterReason::Future, detail));
+        if let Outcome::Mapped(events) = &outcome {
+            events.iter().try_for_each(|event| bounds.check(event.at, appended))?;
         }
         take(outcome, &place)
     }

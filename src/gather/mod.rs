@@ -9,11 +9,12 @@
 //! # The guarantee
 //!
 //! Each record of a source has its events exactly once in what a `read_committed` reader of `topics.events` sees. A
-//! gathering thread keeps nothing that the committed offsets and marks do not say: after any failure, and whenever the
-//! outcome of a transaction is not known, a new producer ends what is open, and every partition begins anew at its
-//! committed offset. So no outcome is ever guessed.
+//! gathering thread keeps nothing that the marks and committed offsets do not say: after any failure, and whenever the
+//! outcome of a transaction is not known, a new producer ends what is open, and every partition begins anew where its mark
+//! says. So no outcome is ever guessed.
 //!
-//! A mark is written with the events up to it ([`crate::marks`]).
+//! A mark is written with the events up to it ([`crate::marks`]). The offset that is committed with them says the same; one
+//! that another program has set holds the partition until an operator has decided.
 //!
 //! # Order
 //!
@@ -27,7 +28,8 @@
 //! `gatherer` is a thread, its parts and its loop; `poll` reads, `mapper` maps a record, `reading` makes of it
 //! what is written, `merge` orders them,
 //! `batch` is what one transaction writes, `write` writes it; `start` finds where a partition begins, `progress` says how
-//! far it is, `quiet` which sources are waited for; `topics` is what is known of the source topics.
+//! far it is, `quiet` which sources are waited for; `rejoin` is what a fenced thread does; `topics` is what is known of the source
+//! topics.
 
 mod batch;
 mod gatherer;
@@ -37,6 +39,7 @@ mod poll;
 mod progress;
 mod quiet;
 mod reading;
+mod rejoin;
 mod sources;
 mod start;
 mod starting;

@@ -301,7 +301,7 @@ impl Gatherer {
 
     /// No partition is ours any more.
     pub(super) fn forget_all(&mut self) {
-        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
+        let numbers: Vec<i32> = self.partitions.keys().copied().chain(self.starting.numbers()).collect();
         numbers.into_iter().for_each(|number| self.forget(number));
     }
 

@@ -134,7 +134,7 @@ impl Reading {
         mapper.map(of, schemas, record, bounds, |outcome, lies| match outcome {
             Outcome::Skipped(reason, at) => {
                 // One ahead of the clock says nothing of how far the source is.
-                let at = at.filter(|at| !bounds.are_passed_by(*at, Instant::MIN));
+                let at = at.filter(|at| !bounds.is_passed_by(*at, Instant::MIN));
                 Ok(Mapped::Skipped(reason.as_str(), at))
             }
             Outcome::Refused(refusal) => Err(refusal.into()),

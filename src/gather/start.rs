@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::topics::way_on;
 use crate::clock::wall_clock;
 use crate::event::Instant;
-use crate::kafka::{Failure, Kind};
+use crate::kafka::{Committed, Failure, Kind};
 use crate::marks::{Mark, Place};
 use crate::member::error::MemberError;
 use crate::member::fresh::Fresh;
@@ -18,6 +18,9 @@ use crate::settings;
 const ASK: Duration = Duration::from_secs(1);
 /// Between two looks at whether partitions can begin.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The metadata of the offsets that gathering commits; those of other programs have none, or another one.
+pub(super) const METADATA: &str = "cohortd gather";
 
 /// Where a partition begins.
 enum Begin {
@@ -65,7 +68,7 @@ impl Gatherer {
         }
         let mut begun = Vec::new();
         for number in &self.starting.numbers {
-            if let Some(begin) = self.begin(*number, committed.get(number).and_then(|found| found.offset))? {
+            if let Some(begin) = self.begin(*number, committed.get(number))? {
                 begun.push((*number, begin));
             }
         }
@@ -90,15 +93,28 @@ impl Gatherer {
     }
 
     /// Where a partition begins; `None`: its topic is not known yet.
-    fn begin(&self, number: i32, committed: Option<i64>) -> Result<Option<Begin>, Failure> {
+    fn begin(&self, number: i32, committed: Option<&Committed>) -> Result<Option<Begin>, Failure> {
         let Some((topic, partition)) = self.sources.numbering.place(number) else { return Ok(None) };
         let name = &self.sources.topics()[topic];
         let Some(found) = self.topics.get(name) else { return Ok(None) };
         let place = Place { topic: name.clone(), partition };
         let mark = self.marks.of(&place);
+        let is_ours = committed.is_some_and(|found| found.metadata == METADATA.as_bytes());
+        let committed = committed.and_then(|found| found.offset);
+        if let (Some(committed), Some(mark), true) = (committed, &mark, is_ours)
+            && committed != mark.next_offset
+        {
+            tracing::warn!(
+                source = %place, committed, mark = mark.next_offset,
+                "The brokers kept the offset of a transaction whose records they aborted; gathering goes on at the mark."
+            );
+        }
+        // The mark and the events were written together, and it was read as committed. When a coordinator was killed,
+        // a committed offset has been seen to be that of an aborted transaction.
+        let committed = committed.filter(|_| !(is_ours && mark.is_some()));
         let offset = match (committed, &mark) {
             (Some(offset), _) => offset,
-            // The group's offsets have expired.
+            // Or the group's offsets have expired.
             (None, Some(mark)) => mark.next_offset,
             (None, None) => self.first_offset(&place, self.sources.of_topic(topic).mapping.source().from)?,
         };

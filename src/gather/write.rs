@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as Moment};
 use super::batch::{Batch, Part};
 use super::gatherer::{Gatherer, Partition};
 use super::reading::{Fate, Target, Written};
+use super::start::METADATA;
 use crate::event::Instant;
 use crate::kafka::{Cause, Failure, Headers, Kind, Membership, Outcome, Outgoing, Report};
 use crate::marks::{Mark, Place};
@@ -130,7 +131,7 @@ impl Gatherer {
         }
         match self.send(batch, membership) {
             Ok(()) => {}
-            Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return self.fenced(cause),
+            Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(MemberError::Fenced(cause.text)),
             Err(failure) => {
                 let first = self.producer.failure().filter(|first| first.kind != Kind::Purged);
                 return Ok(Sent::BeginAnew(first.unwrap_or_else(|| failure.cause().clone())));
@@ -143,15 +144,7 @@ impl Gatherer {
                 self.metrics.transactions(Transaction::Resolved).inc();
                 Ok(Sent::BeginAnew(cause))
             }
-            Outcome::Fenced(cause) => self.fenced(cause),
-        }
-    }
-
-    /// Another producer has our transactional id: a delayed request of our own, or a twin if it happens again.
-    fn fenced(&mut self, cause: Cause) -> Result<Sent, MemberError> {
-        match self.fences.is_tolerable(Moment::now()) {
-            true => Ok(Sent::BeginAnew(cause)),
-            false => Err(MemberError::Fenced(cause.text)),
+            Outcome::Fenced(cause) => Err(MemberError::Fenced(cause.text)),
         }
     }
 
@@ -170,7 +163,9 @@ impl Gatherer {
             .parts
             .keys()
             .filter_map(|number| self.partitions.get(number))
-            .map(|partition| (partition.place.topic.as_str(), partition.place.partition, partition.next_offset, ""))
+            .map(|partition| {
+                (partition.place.topic.as_str(), partition.place.partition, partition.next_offset, METADATA)
+            })
             .collect();
         self.producer.send_offsets(&offsets, membership)
     }

@@ -110,30 +110,24 @@ impl Consumer {
         Ok(consumer)
     }
 
-    /// As [`subscribe`](Self::subscribe), to several topics.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn subscribe_several(
-        settings: &Kafka,
-        topics: Numbering,
-        fetch_bytes: usize,
-        brokers: &Brokers,
-    ) -> Result<Self, Failure> {
-        let consumer = Self::of(settings, topics, fetch_bytes, brokers)?;
-        consumer.join()?;
-        Ok(consumer)
-    }
-
     /// A client that may request the group's offsets and is not a member until it joins.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
     pub fn outside(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
-        Self::of(settings, Numbering::one(topic), fetch_bytes, brokers)
+        Self::outside_several(settings, Numbering::one(topic), fetch_bytes, brokers)
     }
 
-    fn of(settings: &Kafka, topics: Numbering, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+    /// The same of several topics.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn outside_several(
+        settings: &Kafka,
+        topics: Numbering,
+        fetch_bytes: usize,
+        brokers: &Brokers,
+    ) -> Result<Self, Failure> {
         let what = "creating the consumer";
         let client: BaseConsumer<Watch> = config::member(settings, fetch_bytes)
             .create_with_context(Watch(brokers.clone()))

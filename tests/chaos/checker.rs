@@ -15,6 +15,7 @@ use crate::hostile;
 use crate::input::{self, Edit, Input};
 use crate::reader::{Reader, Seen};
 use crate::rules::{BASE, EDITED, Version};
+use crate::sources::Sources;
 
 /// Differences shown for one check.
 const SHOWN_MAX: usize = 5;
@@ -22,6 +23,8 @@ const TEXT_MAX: usize = 4_000;
 
 pub(super) struct Checker {
     inputs: Reader,
+    /// Where the input is gathered from, if it is.
+    sources: Option<Sources>,
     changes: Reader,
     members: Reader,
     letters: Reader,
@@ -65,18 +68,23 @@ pub(super) struct Compared {
     pub(super) hostile: usize,
     pub(super) letters: usize,
     pub(super) customers: usize,
+    /// Records of sources.
+    pub(super) sources: usize,
 }
 
 impl Checker {
-    pub(super) fn new(bootstrap: &str, topic: impl Fn(&str) -> String, partitions: i32) -> Self {
-        let reader = |kind: &str| Reader::new(bootstrap, &topic(kind), partitions);
+    pub(super) fn new(bootstrap: &str, name: &str, gathers: bool, partitions: i32) -> Self {
+        let reader = |kind: &str| Reader::new(bootstrap, &format!("{name}-{kind}"), partitions);
         Self {
             inputs: reader("in"),
+            sources: gathers.then(|| Sources::new(bootstrap, name)),
             changes: reader("changes"),
             members: reader("members"),
             letters: reader("letters"),
             log: reader("log"),
-            partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            partitions: (0..partitions)
+                .map(|_| Partition { input: Input::new(gathers), ..Partition::default() })
+                .collect(),
             ids: BTreeSet::new(),
             version: None,
         }
@@ -115,6 +123,10 @@ impl Checker {
         self.read(&mut wrong).map_err(|error| vec![error])?;
         let was_edited = self.version.replace(version) != Some(version);
         let mut compared = Compared::default();
+        if let Some(sources) = &self.sources {
+            sources.compare(&mut wrong);
+            compared.sources = sources.count();
+        }
         for (number, part) in self.partitions.iter_mut().enumerate() {
             let before = wrong.len();
             part.input.compute_times();
@@ -137,6 +149,10 @@ impl Checker {
     /// Reads all topics on: the dead letters first, since they say which of the input are no events.
     fn read(&mut self, wrong: &mut Vec<String>) -> Result<(), String> {
         for seen in self.letters.read()? {
+            if let Some(outcome) = self.sources.as_mut().and_then(|sources| sources.take_letter(&seen)) {
+                wrong.extend(outcome.err());
+                continue;
+            }
             let part = &mut self.partitions[usize::try_from(seen.partition).unwrap()];
             let Ok(offset) = seen.header("cohortd_offset").parse() else {
                 wrong.push(format!("a dead letter without an offset: {:?}", seen.headers));
@@ -149,7 +165,14 @@ impl Checker {
                 wrong.push(format!("record {offset} is in the dead letters twice"));
             }
         }
+        let partitions = i32::try_from(self.partitions.len()).unwrap();
+        if let Some(sources) = &mut self.sources {
+            sources.read()?;
+        }
         for seen in self.inputs.read()? {
+            if let Some(sources) = &mut self.sources {
+                wrong.extend(sources.take_gathered(&seen, partitions).err());
+            }
             let part = &mut self.partitions[usize::try_from(seen.partition).unwrap()];
             let letters = &part.letters;
             let customer = part.input.take(&seen, |offset| letters.contains_key(&offset));

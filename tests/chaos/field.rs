@@ -20,6 +20,7 @@ use crate::member::Member;
 use crate::random::Random;
 use crate::registry::Registry;
 use crate::rules::Version;
+use crate::sources;
 use crate::support::cluster::Cluster;
 use crate::watch::Watcher;
 
@@ -36,7 +37,10 @@ pub(super) struct Field {
     pub(super) members: Vec<Member>,
     pub(super) cluster: Cluster,
     pub(super) registry: Front,
+    /// Of the lanes, and what they read.
     pub(super) group: Group,
+    /// Of those that gather, and their sources; `None`: the load writes what the lanes read.
+    pub(super) gathering: Option<Group>,
     pub(super) findings: Findings,
     pub(super) version: Version,
     /// A fault has a broker in hand, or the network.
@@ -46,9 +50,24 @@ pub(super) struct Field {
     pub(super) name: String,
 }
 
+/// How far everything is to be read, by the groups' partitions.
+pub(super) struct Ends {
+    sources: Option<Vec<i64>>,
+    /// Of a log that is gathered known only when the sources are read.
+    input: Option<Vec<i64>>,
+}
+
+impl Ends {
+    /// Of the input, once all is read.
+    pub(super) fn input(&self) -> &[i64] {
+        self.input.as_deref().unwrap_or_default()
+    }
+}
+
 impl Field {
-    /// `None` where no brokers are to be had.
+    /// `None` where no brokers are to be had. Every second seed has the input gathered from sources.
     pub(super) fn open(seed: u64) -> Option<Self> {
+        let gathers = seed % 2 == 1;
         let cluster = Cluster::start()?;
         let mut random = Random::new(seed);
         let folder = std::env::temp_dir().join(format!("cohortd-chaos-{seed}-{}", std::process::id()));
@@ -57,12 +76,30 @@ impl Field {
         clock::build(&folder);
         let version = Version(0);
         fs::write(folder.join("rules.toml"), version.text()).unwrap();
-        create(&cluster.direct(), &format!("{name}-in"));
+        // The daemon makes the log that it gathers.
+        let input = vec![(format!("{name}-in"), PARTITIONS)];
+        let written = if gathers { sources::topics(&name) } else { input.clone() };
+        written.iter().for_each(|(topic, partitions)| create(&cluster.direct(), topic, *partitions));
+        fs::write(folder.join("sources.toml"), sources::file(&name)).unwrap();
         let registry = Registry::start();
         let schema = registry.register("events-value", include_str!("../../schemas/customer-event.avsc"));
         let registry = Front::of(&registry);
         let findings = Findings::default();
-        let settings = settings(&name, &cluster.bootstrap(), &registry.address, &folder, &mut random);
+        let mut settings = settings(&name, &cluster.bootstrap(), &registry.address, &folder, &mut random);
+        if gathers {
+            let file = folder.join("sources.toml");
+            settings.splice(
+                0..0,
+                [
+                    format!("topics.events={name}-in"),
+                    format!("topics.events_partitions={PARTITIONS}"),
+                    format!("topics.marks={name}-marks"),
+                    format!("gather.sources={}", file.display()),
+                ],
+            );
+        } else {
+            settings.insert(0, format!("topics.input={name}-in"));
+        }
         let count = 2 + random.below(2);
         let names = ["one", "two", "three"].into_iter().take(usize::try_from(count).unwrap()).chain(["joiner"]);
         let members: Vec<Member> = names
@@ -72,14 +109,21 @@ impl Field {
             })
             .collect();
         let lanes: Vec<String> = members.iter().map(|member| format!("{} {}", member.name, member.lanes)).collect();
-        println!("chaos: lanes of each process: {}; {}", lanes.join(", "), settings[settings.len() - 2..].join(", "));
+        let way = if gathers { "gathered from sources" } else { "read directly" };
+        println!(
+            "chaos: {way}; lanes of each process: {}; {}",
+            lanes.join(", "),
+            settings[settings.len() - 2..].join(", ")
+        );
         let watched = members.iter().map(|member| (member.name.clone(), member.watched.clone())).collect();
         let target =
-            Target { bootstrap: cluster.direct(), topic: format!("{name}-in"), partitions: PARTITIONS, schema };
+            Target { bootstrap: cluster.direct(), name: name.clone(), to_sources: gathers, topics: written, schema };
         let mut field = Self {
             _watcher: Watcher::start(watched, MEMORY_LIMIT, findings.clone()),
             load: Load::start(target, seed.wrapping_add(1)),
-            group: Group::new(&cluster.direct(), &name, &format!("{name}-in"), PARTITIONS),
+            group: Group::new(&cluster.direct(), &name, input),
+            gathering: gathers
+                .then(|| Group::new(&cluster.direct(), &format!("{name}.gather"), sources::topics(&name))),
             members,
             cluster,
             registry,
@@ -159,18 +203,26 @@ impl Field {
         }
     }
 
-    /// Which partitions have no owner, by the group's coordinator.
-    pub(super) fn not_owned(&self) -> Result<Vec<i32>, String> {
-        let owned = self.group.owned()?;
-        Ok((0..PARTITIONS).filter(|partition| !owned.contains(partition)).collect())
+    /// Which partitions have no owner, by the groups' coordinators.
+    pub(super) fn not_owned(&self) -> Result<Vec<String>, String> {
+        let groups = self.gathering.iter().chain([&self.group]);
+        Ok(groups.map(Group::not_owned).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// What is missing until all is as before a fault: every partition owned, every process ready, and the input applied
-    /// and committed up to these offsets. The word is short, the rest for people.
-    pub(super) fn missing(&self, ends: &[i64]) -> Option<(&'static str, String)> {
+    /// Where everything that is written ends now. `None` while no broker answers.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        Some(match &self.gathering {
+            Some(gathering) => Ends { sources: Some(gathering.ends()?), input: None },
+            None => Ends { sources: None, input: Some(self.group.ends()?) },
+        })
+    }
+
+    /// What is missing until all is as before a fault: every partition owned, every process ready, and everything
+    /// gathered, applied and committed up to these offsets. The word is short, the rest for people.
+    pub(super) fn missing(&self, ends: &mut Ends) -> Option<(&'static str, String)> {
         match self.not_owned() {
             Err(reason) => return Some(("owners", reason)),
-            Ok(none) if !none.is_empty() => return Some(("owners", format!("nobody owns partitions {none:?}"))),
+            Ok(none) if !none.is_empty() => return Some(("owners", format!("nobody owns {none:?}"))),
             Ok(_) => {}
         }
         for member in self.members.iter().filter(|member| member.wanted) {
@@ -180,11 +232,16 @@ impl Field {
                 None => return Some(("ready", format!("{} does not answer", member.name))),
             }
         }
-        let Some(committed) = self.group.committed() else {
-            return Some(("lag", "the group's coordinator does not answer".into()));
-        };
-        let is_behind = |(committed, end): (&i64, &i64)| committed < end;
-        committed.iter().zip(ends).any(is_behind).then(|| ("lag", format!("committed {committed:?} of {ends:?}")))
+        if let Some((gathering, sources)) = self.gathering.as_ref().zip(ends.sources.as_ref())
+            && let Some(behind) = behind(gathering, sources)
+        {
+            return Some(("lag", format!("of the sources {behind}")));
+        }
+        if ends.input.is_none() {
+            ends.input = self.group.ends_of_records();
+        }
+        let Some(input) = &ends.input else { return Some(("lag", "the log's end is not to be had".into())) };
+        behind(&self.group, input).map(|behind| ("lag", behind))
     }
 
     /// Whoever had trouble starts quickly again.
@@ -197,6 +254,13 @@ impl Field {
         let of = |member: &Member| format!("{} {}", member.name, member.watched.resident_max() >> 20);
         self.members.iter().map(of).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// What a group has not committed yet, for people.
+fn behind(group: &Group, ends: &[i64]) -> Option<String> {
+    let Some(committed) = group.committed() else { return Some("the group's coordinator does not answer".into()) };
+    let is_behind = |(committed, end): (&i64, &i64)| committed < end;
+    committed.iter().zip(ends).any(is_behind).then(|| format!("committed {committed:?} of {ends:?}"))
 }
 
 /// Finds what must not be in a log.
@@ -220,7 +284,7 @@ fn is_about_copy(line: &str) -> bool {
 }
 
 fn settings(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: &mut Random) -> Vec<String> {
-    let kinds = [("in", "input"), ("changes", "changes"), ("members", "members"), ("letters", "dead_letters")];
+    let kinds = [("changes", "changes"), ("members", "members"), ("letters", "dead_letters")];
     let more = [("log", "changelog"), ("summaries", "summaries"), ("rules", "rules"), ("risks", "risks")];
     let topics = kinds.into_iter().chain(more).chain([("forecasts", "forecasts")]);
     let mut settings: Vec<String> = topics.map(|(kind, key)| format!("topics.{key}={name}-{kind}")).collect();
@@ -247,11 +311,11 @@ fn settings(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: 
     settings
 }
 
-fn create(bootstrap: &str, topic: &str) {
+fn create(bootstrap: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(3));
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(3));
     let deadline = Instant::now() + Duration::from_secs(60);
     // The third broker may still be registering.
     loop {

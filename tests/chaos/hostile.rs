@@ -21,7 +21,7 @@ pub(super) const LONG_ID: &str = "long id";
 /// Passed over, and counted.
 pub(super) const TOMBSTONE: &str = "tombstone";
 
-const KINDS: [&str; 12] = [
+pub(super) const OF_INPUT: [&str; 12] = [
     "foreign bytes",
     "unknown id",
     "impossible id",
@@ -32,6 +32,19 @@ const KINDS: [&str; 12] = [
     "no customer",
     "oversized",
     LONG_ID,
+    "other unit of time",
+    TOMBSTONE,
+];
+
+/// Of these a source is as careful as the input: there the key says nothing.
+pub(super) const OF_SOURCES: [&str; 9] = [
+    "foreign bytes",
+    "unknown id",
+    "impossible id",
+    "unknown fingerprint",
+    "cut short",
+    "no customer",
+    "oversized",
     "other unit of time",
     TOMBSTONE,
 ];
@@ -47,14 +60,15 @@ pub(super) fn reasons(kind: &str) -> &'static [&'static str] {
         "no customer" => &["no_customer"],
         "oversized" => &["oversized"],
         LONG_ID => &["oversized", "no_customer", "undecodable", "id_too_long", "long_id"],
-        "other unit of time" => &["bad_time"],
+        "other unit of time" => &["bad_time", "future"],
         other => panic!("{other} is never set aside"),
     }
 }
 
 impl Hostile {
-    pub(super) fn new(random: &mut Random) -> Self {
-        let kind = KINDS[usize::try_from(random.below(KINDS.len() as i64)).unwrap()];
+    /// One of these kinds.
+    pub(super) fn new(kinds: &[&'static str], random: &mut Random) -> Self {
+        let kind = kinds[usize::try_from(random.below(kinds.len() as i64)).unwrap()];
         let now = wall_clock().0;
         let customer = format!("h{}", random.below(1_000));
         let event = |customer: &str, at: i64| avro::encode(&avro::event(customer, "visit", at, None));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use cohortd::engine::Timing;
 use cohortd::event::{Instant, Span};
 
 use crate::avro;
@@ -12,15 +13,14 @@ use crate::reader::Seen;
 
 pub(super) const CONFIG_SETS: [&str; 2] = ["time.arrives_within=1 s", "time.max_lateness=60 s"];
 
-pub(super) fn config() -> Config {
-    Config { arrives_within: Span(1_000), max_lateness: Span(60_000), ..Config::default() }
-}
+const ARRIVES_WITHIN: Span = Span(1_000);
 
 /// Before every plausible time: such an event takes no part in anything.
 const NEVER: i64 = 0;
 
 #[derive(Default)]
 pub(super) struct Input {
+    config: Config,
     /// Usable ones, by offset.
     events: BTreeMap<i64, LogEvent>,
     /// What each hostile record is.
@@ -66,6 +66,13 @@ pub(super) fn content(key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
 }
 
 impl Input {
+    /// The events of a log that is gathered do not move its time.
+    pub(super) fn new(is_gathered: bool) -> Self {
+        let arrives_within = if is_gathered { Timing::MARKS } else { ARRIVES_WITHIN };
+        let config = Config { arrives_within, max_lateness: Span(60_000), ..Config::default() };
+        Self { config, ..Self::default() }
+    }
+
     /// Takes a record of the input; the customer, if it is an event that can be used. `set_aside`: it is in the dead
     /// letters.
     pub(super) fn take(&mut self, seen: &Seen, is_set_aside: impl Fn(i64) -> bool) -> Option<String> {
@@ -129,7 +136,7 @@ impl Input {
                 rise(&mut times, place(*position).unwrap_or(i64::MAX), *to);
             }
             times.before.insert(*offset, times.end);
-            rise(&mut times, *offset, event.at - config().arrives_within);
+            rise(&mut times, *offset, event.at - self.config.arrives_within);
         }
         for (_, to) in advances {
             rise(&mut times, i64::MAX, *to);
@@ -177,7 +184,7 @@ impl Input {
         }
         let case = Case {
             rules: rules.to_owned(),
-            config: config(),
+            config: self.config.clone(),
             events,
             advances,
             thresholds: Vec::new(),

@@ -14,9 +14,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use crate::avro;
-use crate::hostile::{HEADER, Hostile};
+use crate::hostile::{self, HEADER, Hostile};
 use crate::naive::OwnedValue;
 use crate::random::Random;
+use crate::sources;
 
 /// Events a second.
 const RATE: u64 = 120;
@@ -50,8 +51,12 @@ struct Control {
 /// Where and how to write.
 pub(super) struct Target {
     pub(super) bootstrap: String,
-    pub(super) topic: String,
-    pub(super) partitions: i32,
+    /// Of the run.
+    pub(super) name: String,
+    /// To sources of other shapes, not to the input.
+    pub(super) to_sources: bool,
+    /// The topics with their numbers of partitions.
+    pub(super) topics: Vec<(String, i32)>,
     /// The id of the schema of events in the registry.
     pub(super) schema: u32,
 }
@@ -108,7 +113,7 @@ struct Shop {
     random: Random,
     number: i64,
     /// What was sent lately, to send it again.
-    sent: Vec<(String, Vec<u8>)>,
+    sent: Vec<(String, String, Vec<u8>)>,
 }
 
 impl Shop {
@@ -157,11 +162,13 @@ impl Shop {
     }
 
     fn write_hostile(&mut self) {
-        let hostile = Hostile::new(&mut self.random);
+        let kinds = if self.target.to_sources { &hostile::OF_SOURCES[..] } else { &hostile::OF_INPUT };
+        let hostile = Hostile::new(kinds, &mut self.random);
         let headers = OwnedHeaders::new().insert(Header { key: HEADER, value: Some(hostile.kind) });
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.target.topic).headers(headers);
+        let (topic, partitions) = &self.target.topics[0];
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).headers(headers);
         if hostile.key.is_none() {
-            record.partition = Some(i32::try_from(self.random.below(self.target.partitions.into())).unwrap());
+            record.partition = Some(i32::try_from(self.random.below((*partitions).into())).unwrap());
         }
         record.key = hostile.key.as_deref();
         record.payload = hostile.payload.as_deref();
@@ -169,9 +176,9 @@ impl Shop {
     }
 
     fn write_again(&mut self) {
-        let (key, payload) =
+        let (topic, key, payload) =
             self.sent[usize::try_from(self.random.below(i64::try_from(self.sent.len()).unwrap())).unwrap()].clone();
-        self.write(&key, &payload);
+        self.write(&topic, &key, &payload);
     }
 
     fn write_event(&mut self) -> i64 {
@@ -203,33 +210,44 @@ impl Shop {
             event.properties.push(("text".into(), OwnedValue::Text(text)));
         }
         let payload = if random.percent(50) { avro::encode(&event) } else { avro::framed(self.target.schema, &event) };
-        self.write(&customer, &payload);
+        let (topic, key, payload) = if self.target.to_sources {
+            sources::record(&self.target.name, &event, self.number, payload)
+        } else {
+            (self.target.topics[0].0.clone(), customer, payload)
+        };
+        self.write(&topic, &key, &payload);
         if self.sent.len() >= 200 {
             self.sent.remove(0);
         }
-        self.sent.push((customer, payload));
+        self.sent.push((topic, key, payload));
         at
     }
 
-    /// By a customer that no rule concerns, one for each partition.
+    /// By a customer that no rule concerns, one for each partition of each topic.
     fn tick(&mut self, round: u64) {
-        let partitions = u32::try_from(self.target.partitions).unwrap();
-        for partition in 0..self.target.partitions {
-            let names = (0..).map(|number| format!("tick{round}-{number}"));
-            let customer =
-                names.into_iter().find(|name| partition_of(name.as_bytes(), partitions) == partition).unwrap();
-            let event = avro::event(&customer, "other", wall_clock().0, Some(format!("t{round}")));
-            self.write(&customer, &avro::encode(&event));
+        for (topic, partitions) in &self.target.topics {
+            for partition in 0..*partitions {
+                let names = (0..).map(|number| format!("tick{round}-{number}"));
+                let is_there = |name: &String| partition_of(name.as_bytes(), partitions.cast_unsigned()) == partition;
+                let customer = names.into_iter().find(is_there).unwrap();
+                let event = avro::event(&customer, "other", wall_clock().0, Some(format!("t{round}")));
+                let payload = if topic.ends_with("-clicks") {
+                    sources::record(&self.target.name, &event, 0, Vec::new()).2
+                } else {
+                    avro::encode(&event)
+                };
+                self.write(topic, &customer, &payload);
+            }
         }
     }
 
-    fn write(&self, key: &str, payload: &[u8]) {
-        self.put(BaseRecord::to(&self.target.topic).key(key.as_bytes()).payload(payload));
+    fn write(&self, topic: &str, key: &str, payload: &[u8]) {
+        self.put(BaseRecord::to(topic).key(key.as_bytes()).payload(payload));
     }
 
     fn put(&self, record: BaseRecord<'_, [u8], [u8]>) {
         if let Err((error, _)) = self.client.send(record) {
-            panic!("writing to {}: {error}", self.target.topic);
+            panic!("an event cannot be written: {error}");
         }
     }
 }

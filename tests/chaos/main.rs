@@ -3,7 +3,8 @@
 //! the naive evaluator.
 //!
 //! `findings` says what should not have been seen, `field` is everything that faults happen to, `faults` the kinds of
-//! faults, `checker` what must come out, `sabotage` whether it would notice. A seed gives the same faults in the same order; when exactly each meets the
+//! faults, `checker` what must come out, `sabotage` whether it would notice. With every second seed the input is gathered from
+//! two topics of other shapes (`sources`). A seed gives the same faults in the same order; when exactly each meets the
 //! daemon is up to the machine.
 //!
 //! | argument of `make chaos` | |
@@ -32,6 +33,7 @@ mod recovery;
 mod report;
 mod rules;
 mod sabotage;
+mod sources;
 mod watch;
 
 #[path = "../it/e2e/avro.rs"]
@@ -131,7 +133,7 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
     let Some(mut field) = Field::open(seed) else { return };
     let mut random = Random::new(seed.wrapping_mul(31));
     let mut report = Report::default();
-    let mut checker = Checker::new(&field.cluster.direct(), |kind| field.topic(kind), field::PARTITIONS);
+    let mut checker = Checker::new(&field.cluster.direct(), &field.name, field.gathering.is_some(), field::PARTITIONS);
     recovery::begin(&mut field);
     let mut checked_at = 0;
     let is_sound = loop {

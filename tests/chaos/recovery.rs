@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cohortd::clock::wall_clock;
 
 use crate::checker::Checker;
-use crate::field::{Field, PARTITIONS};
+use crate::field::{Ends, Field, PARTITIONS};
 use crate::member::STOPS_WITHIN;
 use crate::report::Report;
 use crate::rules::SETTLED_AFTER;
@@ -44,18 +44,18 @@ pub(super) fn begin(field: &mut Field) {
     let deadline = Instant::now() + BEGINS_WITHIN;
     // Some input, so that every partition has been read.
     field.pause(Duration::from_secs(2));
-    let ends = ends(field);
-    while let Some((_, missing)) = field.missing(&ends) {
+    let mut ends = ends(field);
+    while let Some((_, missing)) = field.missing(&mut ends) {
         assert!(Instant::now() < deadline, "it does not begin: {missing}");
         field.pause(Duration::from_millis(100));
     }
 }
 
-/// Where the input ends now; brokers may be electing.
-fn ends(field: &mut Field) -> Vec<i64> {
+/// Where everything that is written ends now; brokers may be electing.
+fn ends(field: &mut Field) -> Ends {
     let deadline = Instant::now() + BEGINS_WITHIN;
     loop {
-        if let Some(ends) = field.group.ends() {
+        if let Some(ends) = field.ends() {
             return ends;
         }
         assert!(Instant::now() < deadline, "the brokers do not say where the input ends");
@@ -67,11 +67,11 @@ fn ends(field: &mut Field) -> Vec<i64> {
 pub(super) fn recover(field: &mut Field, report: &mut Report, kinds: &[&'static str], deadlines: Deadlines) {
     let Deadlines { owned: owned_within, recovered: recovered_within, given_up } = deadlines;
     let since = Instant::now();
-    let ends = ends(field);
+    let mut ends = ends(field);
     let (mut owned, mut is_unowned, mut is_late) = (None, false, false);
     loop {
         field.tend();
-        let missing = field.missing(&ends);
+        let missing = field.missing(&mut ends);
         let took = since.elapsed();
         if missing.as_ref().is_none_or(|(what, _)| *what != "owners") {
             owned.get_or_insert(took);
@@ -116,19 +116,19 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker, deadlines: Deadlin
         field.pause(Duration::from_millis(50));
     }
     field.load.tick();
-    let ends = ends(field);
+    let mut ends = ends(field);
     let deadline = Instant::now() + given_up;
-    while let Some((what, missing)) = field.missing(&ends) {
+    while let Some((what, missing)) = field.missing(&mut ends) {
         if Instant::now() > deadline {
             field.findings.add(&format!("in peace for {given_up:?}: {what}: {missing}"));
             return false;
         }
         field.pause(LOOKS_EVERY);
     }
-    if !is_applied(field, checker, deadlines.recovered) {
+    if !is_applied(field, checker, last + SETTLED_AFTER, deadlines.recovered) {
         return false;
     }
-    in_step(field, checker, &ends);
+    in_step(field, checker, ends.input());
     accounted_for(field);
     let is_sound = match checker.check(field.version) {
         Ok(compared) => {
@@ -150,8 +150,8 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker, deadlines: Deadlin
     is_sound
 }
 
-/// Waits until every partition is decided by the rules that the file has now.
-fn is_applied(field: &mut Field, checker: &mut Checker, within: Duration) -> bool {
+/// Waits until every partition is decided up to an instant, and by the rules that the file has now.
+fn is_applied(field: &mut Field, checker: &mut Checker, until: i64, within: Duration) -> bool {
     let fingerprint = field.version.fingerprint();
     let deadline = Instant::now() + within;
     loop {
@@ -162,16 +162,21 @@ fn is_applied(field: &mut Field, checker: &mut Checker, within: Duration) -> boo
             }
             Ok(metas) => {
                 let is_new = |rules: &str| rules == fingerprint;
-                let is_applied = metas.iter().flatten().filter(|meta| is_new(&meta.rules) && meta.migration.is_none());
+                let is_applied = metas
+                    .iter()
+                    .flatten()
+                    .filter(|meta| is_new(&meta.rules) && meta.migration.is_none() && meta.stream_time.0 >= until);
                 if is_applied.count() == metas.len() {
                     return true;
                 }
-                let state = |meta: &&cohortd::store::Meta| format!("{} {}", meta.rules, meta.migration.is_some());
+                let state = |meta: &&cohortd::store::Meta| {
+                    format!("{} {} at {}", meta.rules, meta.migration.is_some(), meta.stream_time)
+                };
                 metas.iter().flatten().map(state).collect::<Vec<_>>()
             }
         };
         if Instant::now() > deadline {
-            let text = format!("in peace for {within:?}: rules {fingerprint} are not in force: {versions:?}");
+            let text = format!("in peace for {within:?}: not decided to {until} by rules {fingerprint}: {versions:?}");
             field.findings.add(&text);
             return false;
         }
@@ -179,14 +184,19 @@ fn is_applied(field: &mut Field, checker: &mut Checker, within: Duration) -> boo
     }
 }
 
-/// The committed offset, META's and the end of the input are one, in every partition.
+/// The committed offset, META's and the end of the input are one, in every partition; behind the last record of a gathered
+/// log are the markers of transactions.
 fn in_step(field: &mut Field, checker: &mut Checker, ends: &[i64]) {
     let committed = field.group.committed();
     match checker.metas() {
         Err(error) => field.findings.add(&format!("the changelog: {error}")),
         Ok(metas) => {
             let metas: Vec<i64> = metas.iter().map(|meta| meta.map_or(-1, |meta| meta.next_offset)).collect();
-            if committed.as_ref() != Some(&metas) || metas != ends {
+            let is_at_end = match &field.gathering {
+                Some(_) => metas.iter().zip(ends).all(|(next, end)| next >= end),
+                None => metas == ends,
+            };
+            if committed.as_ref() != Some(&metas) || !is_at_end {
                 field.findings.add(&format!("out of step: committed {committed:?}, META {metas:?}, the end {ends:?}"));
             }
         }
@@ -212,6 +222,17 @@ fn accounted_for(field: &mut Field) {
         if (consumed - applied - skipped - dead).abs() > 0.1 {
             let (name, findings) = (&member.name, &field.findings);
             findings.add(&format!("{name} took in {consumed}, applied {applied}, skipped {skipped}, set aside {dead}"));
+        }
+        if field.gathering.is_none() {
+            continue;
+        }
+        let [read, mapped] = ["source_records_read", "source_records_mapped"].map(metric);
+        let [skipped, dead] = ["source_records_skipped", "source_dead_letters"].map(metric);
+        if (read - mapped - skipped - dead).abs() > 0.1 {
+            let (name, findings) = (&member.name, &field.findings);
+            findings.add(&format!(
+                "{name} read {read} of the sources, mapped {mapped}, skipped {skipped}, set aside {dead}"
+            ));
         }
     }
 }

@@ -292,20 +292,85 @@ fn one_bad_record_goes_to_the_dead_letters_with_its_source_and_stops_nothing() {
     systems.clicks.send("session-3", br#"{"visitor":{},"ts":1,"action":"visit"}"#);
     send(2, now + 86_400_000);
     send(3, now);
+    send(4, now / 1_000);
     systems.clicks.flush();
     let mut daemon = lab.start("one", &[]);
-    eventually("everything is read", || (daemon.metric("cohortd_source_records_read_total") as i64 == 6).then_some(()));
+    eventually("everything is read", || (daemon.metric("cohortd_source_records_read_total") as i64 == 7).then_some(()));
     daemon.stop();
     let letters = lab.read("letters").concat();
     let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.header("cohortd_reason")).collect();
     reasons.sort_unstable();
-    assert_eq!(reasons, ["bad_time", "future", "undecodable"]);
+    assert_eq!(reasons, ["bad_time", "bad_time", "future", "undecodable"]);
     assert!(letters.iter().all(|letter| letter.header("cohortd_source") == "clicks"));
     assert!(letters.iter().all(|letter| letter.header("cohortd_topic") == lab.topic("clicks")));
     let gathered = events(&lab.read("in"));
     let mut customers: Vec<&str> = gathered.iter().map(|event| event.customer.as_str()).collect();
     customers.sort_unstable();
     assert_eq!(customers, ["c1", "c3"]);
+}
+
+#[test]
+fn a_member_that_took_the_place_of_a_gathering_thread_and_left_stops_no_process() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("ghost-source", 1, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    let mut daemon = lab.start("one", &QUICK);
+    daemon.ready();
+    // As in the twins of lanes.
+    for number in 1..3 {
+        lab.take_place_in(&format!("{}.gather", lab.name), "clicks", "one-0");
+        let event = avro::event(&format!("c{number}"), "visit", wall_clock().0, None);
+        systems.send(&Sent { number, event });
+        systems.clicks.flush();
+        eventually("the visit is gathered", || {
+            (daemon.metric("cohortd_source_records_mapped_total") as i64 == number).then_some(())
+        });
+        daemon.assert_running();
+    }
+    assert!(daemon.says("It rejoins"));
+    daemon.stop();
+}
+
+/// A broker that is killed may keep the offset of a transaction whose records it aborts. Another program's offset is obeyed
+/// by nobody, and reported.
+#[test]
+fn an_offset_that_its_mark_does_not_confirm_leaves_no_record_out() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("leak", 1, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    let send = |number: i64| {
+        let event = avro::event(&format!("c{number}"), "visit", wall_clock().0, None);
+        // All in one partition.
+        let click = json!({"visitor": {"id": event.customer}, "ts": event.at.0, "action": event.name, "n": number});
+        systems.clicks.send("session", click.to_string().as_bytes());
+        systems.clicks.flush();
+    };
+    let gathered = |daemon: &mut Daemon, count: i64| {
+        eventually("the visits are gathered", || {
+            (daemon.metric("cohortd_source_records_mapped_total") as i64 == count).then_some(())
+        });
+    };
+    (0..5).for_each(send);
+    let sets = [&QUICK[..], &["kafka.on_stop=leave"]].concat();
+    let mut daemon = lab.start("one", &sets);
+    gathered(&mut daemon, 5);
+    daemon.stop();
+    (5..8).for_each(send);
+    let partition = cohortd::kafka::partition_of(b"session", 3);
+    let group = format!("{}.gather", lab.name);
+    lab.set_offset_in(&group, "clicks", partition, 7, "cohortd gather");
+    let mut daemon = lab.start("one", &sets);
+    gathered(&mut daemon, 3);
+    assert!(daemon.says("gathering goes on at the mark"));
+    daemon.stop();
+    assert_eq!(events(&lab.read("in")).len(), 8);
+    lab.set_offset_in(&group, "clicks", partition, 7, "");
+    let mut daemon = lab.start("one", &sets);
+    let (_, text) = eventually("it is not ready, and says why", || {
+        daemon.get("/health/ready").filter(|(status, text)| *status == 503 && text.contains("by another program"))
+    });
+    assert!(text.contains("was set to 7 by another program, and its mark says 8"), "{text}");
+    daemon.stop();
 }
 
 #[test]

@@ -260,11 +260,21 @@ impl Lab {
         let topic = self.topic(kind);
         let deleted = runtime.block_on(admin.delete_topics(&[&topic], &AdminOptions::new())).unwrap();
         deleted[0].as_ref().unwrap();
+        // The broker takes both steps one after the other, and between them knows no such topic.
+        let observer: BaseConsumer = self.config("read_uncommitted").create().unwrap();
+        eventually("the topic is gone", || {
+            let found = observer.fetch_metadata(Some(&topic), LONG).ok()?;
+            found.topics()[0].partitions().is_empty().then_some(())
+        });
         let topic = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         eventually("the topic is made again", || {
             let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
             made[0].is_ok().then_some(())
+        });
+        eventually("its partitions answer", || {
+            let answers = |partition| ends::range(&observer, &self.topic(kind), partition, LONG).is_ok();
+            (0..partitions).all(answers).then_some(())
         });
     }
 
@@ -276,6 +286,15 @@ impl Lab {
         let wanted = NewPartitions::new(&topic, partitions);
         let done = runtime.block_on(admin.create_partitions([&wanted], &AdminOptions::new())).unwrap();
         done[0].as_ref().unwrap();
+    }
+
+    /// Sets an offset of a group, with metadata, once no process is a member of it any more.
+    pub(super) fn set_offset_in(&self, group: &str, kind: &str, partition: i32, offset: i64, metadata: &str) {
+        let consumer: BaseConsumer = self.config("read_committed").set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic(kind), partition, Offset::Offset(offset)).unwrap();
+        list.find_partition(&self.topic(kind), partition).unwrap().set_metadata(metadata);
+        eventually("its members have left", || consumer.commit(&list, CommitMode::Sync).ok());
     }
 
     /// Sets the group's offsets, as another program would, once no process is a member of it any more.
@@ -291,11 +310,16 @@ impl Lab {
 
     /// Joins the group under the name of another member, which is shut out by that, and is gone without leaving.
     pub(super) fn take_place(&self, instance: &str) {
+        self.take_place_in(&self.name, "in", instance);
+    }
+
+    /// The same in another group, which reads a topic.
+    pub(super) fn take_place_in(&self, group: &str, kind: &str, instance: &str) {
         let mut config = self.config("read_committed");
-        config.set("group.id", &self.name).set("group.instance.id", instance).set("session.timeout.ms", "6000");
+        config.set("group.id", group).set("group.instance.id", instance).set("session.timeout.ms", "6000");
         config.set("partition.assignment.strategy", "cooperative-sticky");
         let member: BaseConsumer = config.create().unwrap();
-        member.subscribe(&[&self.topic("in")]).unwrap();
+        member.subscribe(&[&self.topic(kind)]).unwrap();
         eventually("it is a member", || {
             member.poll(Duration::from_millis(20));
             member.assignment().is_ok_and(|held| held.count() > 0).then_some(())
