@@ -171,7 +171,7 @@ Examples:
 
 pub(super) const SOURCES_TRY: &str = "\
 FILE is an Avro object container file for a source in Avro, JSON Lines for one in JSON, or CSV with a header line for either
-(*.csv, *.tsv, or --delimiter): plain, gzip, zstd or bzip2. Keys, headers and what begins with @ exist only on a topic, so
+(*.csv, *.tsv, or --delimiter): plain, gzip, zstd, bzip2 or xz. Keys, headers and what begins with @ exist only on a topic, so
 paths to them find nothing in a file. With --topic, the first records of the source's topics are read, from where `kafka.start`
 says; no consumer group is joined and nothing is committed.
 
@@ -212,7 +212,7 @@ Examples:
   cohortd sources reset shop.orders --config /etc/cohortd.toml --from latest --yes";
 
 pub(super) const AUDIT: &str = "\
-FILE is JSON Lines or an Avro object container file, plain, gzip, zstd or bzip2; `-` is standard input. Files whose names
+FILE is JSON Lines or an Avro object container file, plain, gzip, zstd, bzip2 or xz; `-` is standard input. Files whose names
 differ only in a date or a number at their end are one source: events-2026-01.jsonl and events-2026-02.jsonl are events.
 CSV with a header line is read by its name, or with --delimiter. With --source NAME, what is looked into are the events that a
 source of the sources file makes of the records. With --topic NAME, records are read from Kafka with the brokers, registry and

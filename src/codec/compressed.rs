@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 /// Bytes from anywhere.
 pub(super) type Input = Box<dyn BufRead + Send>;
@@ -13,6 +14,7 @@ pub(super) enum Compression {
     Gzip,
     Zstd,
     Bzip2,
+    Xz,
 }
 
 impl Compression {
@@ -23,6 +25,7 @@ impl Compression {
             // Parallel compressors (pzstd) begin with a skippable frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             _ => None,
         }
     }
@@ -33,8 +36,14 @@ impl Compression {
             Self::Gzip => Box::new(BufReader::new(Members::new(input))),
             Self::Zstd => Box::new(BufReader::new(zstd::Decoder::with_buffer(input)?)),
             Self::Bzip2 => Box::new(BufReader::new(bzip2::bufread::MultiBzDecoder::new(input))),
+            Self::Xz => Box::new(BufReader::new(liblzma::bufread::XzDecoder::new_stream(input, xz()?))),
         })
     }
+}
+
+/// Reads concatenated streams of xz. The largest dictionary of the presets takes 64 MiB; a header can ask for more.
+fn xz() -> io::Result<Stream> {
+    Ok(Stream::new_stream_decoder(MAX_BLOCK, CONCATENATED)?)
 }
 
 /// The members of a gzip file, one after the other. Zeros between and after them pad blocks of a tape or disk.
@@ -88,6 +97,7 @@ pub(super) enum Codec {
     Snappy,
     Zstandard,
     Bzip2,
+    Xz,
 }
 
 /// Why a block cannot be read.
@@ -105,7 +115,7 @@ pub enum BadBlock {
 pub(super) const MAX_BLOCK: u64 = 256 << 20;
 
 impl Codec {
-    /// The codecs of Avro except xz, by their names there.
+    /// The codecs of Avro, by their names there.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"null" | b"" => Self::Null,
@@ -113,6 +123,7 @@ impl Codec {
             b"snappy" => Self::Snappy,
             b"zstandard" => Self::Zstandard,
             b"bzip2" => Self::Bzip2,
+            b"xz" => Self::Xz,
             _ => return None,
         })
     }
@@ -124,6 +135,7 @@ impl Codec {
             Self::Deflate => Box::new(flate2::read::DeflateDecoder::new(stored.as_slice())),
             Self::Zstandard => Box::new(zstd::Decoder::new(stored.as_slice())?),
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(stored.as_slice())),
+            Self::Xz => Box::new(liblzma::read::XzDecoder::new_stream(stored.as_slice(), xz()?)),
         };
         let mut block = Vec::new();
         expanded.take(MAX_BLOCK + 1).read_to_end(&mut block)?;

@@ -18,7 +18,7 @@ pub enum BadContainer {
     Damaged,
     #[error("a block is larger than {} MiB", MAX_BLOCK >> 20)]
     TooLarge,
-    #[error("its compression `{0}` is not supported; null, deflate, snappy, zstandard and bzip2 are")]
+    #[error("its compression `{0}` is not supported; null, deflate, snappy, zstandard, bzip2 and xz are")]
     Codec(String),
     #[error("its schema: {0}")]
     Schema(#[from] Incompatible),

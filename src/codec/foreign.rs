@@ -16,7 +16,7 @@ pub const EXAMPLE: &str = "{\"customer_id\": \"c1\", \"event\": \"purchase\", \"
 const HEAD: u64 = 64 << 10;
 
 /// The first bytes of formats that are not supported.
-const BINARIES: [(&[u8], &str); 18] = [
+const BINARIES: [(&[u8], &str); 17] = [
     (b"PAR1", "Parquet"),
     (b"ORC", "ORC"),
     (b"ARROW1", "Arrow"),
@@ -25,7 +25,6 @@ const BINARIES: [(&[u8], &str); 18] = [
     (b"\x04\x22\x4d\x18", "compressed by lz4"),
     (b"\xff\x06\x00\x00sN", "Snappy's own framing"),
     (b"\x1f\x9d", "compressed by compress"),
-    (b"\xfd7zXZ\x00", "compressed by xz"),
     (b"SQLite f", "an SQLite database"),
     (b"%PDF", "PDF"),
     (b"\x78\x01", "compressed by zlib without the header of gzip"),
@@ -57,7 +56,7 @@ impl fmt::Display for Foreign {
             Self::Binary(kind) => write!(
                 f,
                 "this is {kind}, which is not supported; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
-                 by gzip, zstd or bzip2"
+                 by gzip, zstd, bzip2 or xz"
             ),
             Self::Csv => write!(
                 f,

@@ -227,7 +227,7 @@ impl Partition {
             &text("change"),
             &change["occurred_at"],
             &text("reason"),
-            &change["cause"]["offset"],
+            &self.input.place_of(&change["cause"]),
             &change["entered_at"],
             &change["times_entered"],
         );

@@ -6,6 +6,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use cohortd::engine::Timing;
 use cohortd::event::{Instant, Span};
 
+use serde_json::Value;
+
 use crate::avro;
 use crate::hostile::{self, HEADER};
 use crate::naive::{Advance, Case, Config, Handling, LogEvent, Outcome, judge};
@@ -27,6 +29,8 @@ pub(super) struct Input {
     hostile: BTreeMap<i64, String>,
     /// Key and value of every record, as a hash.
     contents: BTreeMap<i64, u64>,
+    /// Of gathered events, by topic, partition and offset of the source's record: where they are in the log.
+    gathered: BTreeMap<(String, i64, i64), i64>,
     /// Recorded advances of stream time: before the record at this offset was read.
     advances: BTreeMap<i64, Instant>,
     by_customer: BTreeMap<String, Vec<i64>>,
@@ -85,6 +89,10 @@ impl Input {
             }
         }
         let mut event = avro::decode(seen.payload.as_ref()?)?;
+        let number = |name: &str| seen.header(name).parse().unwrap_or(-1);
+        let topic = seen.header("cohortd_source_topic").to_owned();
+        let source = (topic, number("cohortd_source_partition"), number("cohortd_source_offset"));
+        self.gathered.insert(source, seen.offset);
         // No rule reads it, and it is long.
         event.properties.retain(|(name, _)| name != "text");
         let customer = event.customer.clone();
@@ -104,6 +112,15 @@ impl Input {
 
     pub(super) fn content(&self, offset: i64) -> Option<u64> {
         self.contents.get(&offset).copied()
+    }
+
+    /// The place in the log of the event that a change names as its cause: by the record of its source, or, where the
+    /// change had to wait, by that place.
+    pub(super) fn place_of(&self, cause: &Value) -> Value {
+        let number = |name: &str| cause[name].as_i64().unwrap_or(-1);
+        let topic = cause["topic"].as_str().unwrap_or_default().to_owned();
+        let source = (topic, number("partition"), number("offset"));
+        self.gathered.get(&source).map_or_else(|| cause["offset"].clone(), |offset| (*offset).into())
     }
 
     pub(super) fn customers(&self) -> impl Iterator<Item = &String> {

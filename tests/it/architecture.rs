@@ -39,7 +39,7 @@ const MODULES: &[Module] = &[
     module("backoff", &[], &["fastrand"]),
     // Certificates in files, for servers and clients.
     module("tls", &[], &["tokio_rustls"]),
-    module("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
+    module("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "liblzma", "snap", "ureq"]),
     // Errors in a sources file are shown as those of a rules file.
     module("sources", &["event", "rules", "codec"], &[]),
     // What records hold before any rule or mapping; values and times are read as sources read them.

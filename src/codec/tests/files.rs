@@ -114,6 +114,13 @@ fn containers_of_other_codecs_are_read_and_their_checksum_is_looked_at() {
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bzip2.write_all(&block).unwrap();
     assert_eq!(customers(&read(blocks("bzip2", CUSTOMER_EVENT, &[(2, bzip2.finish().unwrap())]))), ["a", "b"]);
+    assert_eq!(customers(&read(blocks("xz", CUSTOMER_EVENT, &[(2, xz(&block))]))), ["a", "b"]);
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]
@@ -139,6 +146,7 @@ fn compressed_files_are_read_as_other_tools_write_them() {
         [gzip(&a), gzip(&b), gzip(b"")].concat(),
         [gzip(&a), vec![0; 700], gzip(&b), vec![0; 20_000]].concat(),
         [bzip2(&a), bzip2(&b)].concat(),
+        [xz(&a), xz(&b)].concat(),
     ] {
         assert_eq!(customers(&read(file)), ["a", "b"]);
     }
@@ -157,7 +165,7 @@ fn what_is_plainly_something_else_is_named_in_one_line() {
         (b"{\n  \"customer_id\": \"c\"\n}\n", "`jq -c .`"),
         (b"PAR1\x15\x04", "this is Parquet"),
         (b"PK\x03\x04\x14\x00\x00\x00", "a spreadsheet"),
-        (b"\xfd7zXZ\x00\x00\x04", "compressed by xz"),
+        (b"\x1f\x9d\x90", "compressed by compress"),
         (b"\xff\xfe{\x00", "UTF-16"),
     ];
     for (bytes, named) in files {
@@ -280,6 +288,6 @@ fn a_compression_that_is_not_supported_is_named() {
     let mut bytes = container(Codec::Deflate(DeflateSettings::default()));
     let codec = bytes.windows(18).position(|window| window == b"avro.codec\x0edeflate").unwrap() + 11;
     bytes[codec..codec + 7].copy_from_slice(b"unknown");
-    let expected = "f: its compression `unknown` is not supported; null, deflate, snappy, zstandard and bzip2 are";
+    let expected = "f: its compression `unknown` is not supported; null, deflate, snappy, zstandard, bzip2 and xz are";
     assert_eq!(read(bytes)[0].as_ref().unwrap_err(), expected);
 }
