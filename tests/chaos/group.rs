@@ -59,7 +59,9 @@ impl Group {
     /// In the order of `partitions`; 0 where nothing is. `None` while no broker answers.
     pub(super) fn committed(&self) -> Option<Vec<i64>> {
         let mut list = TopicPartitionList::new();
-        self.partitions().for_each(|(topic, partition)| drop(list.add_partition(topic, partition)));
+        for (topic, partition) in self.partitions() {
+            list.add_partition(topic, partition);
+        }
         let committed = self.consumer.committed_offsets(list, ASK).ok()?;
         let offset = |(topic, partition): (&str, i32)| match committed.find_partition(topic, partition)?.offset() {
             Offset::Offset(offset) => Some(offset),

@@ -201,7 +201,7 @@ impl Input {
         }
         let case = Case {
             rules: rules.to_owned(),
-            config: self.config.clone(),
+            config: self.config,
             events,
             advances,
             thresholds: Vec::new(),
