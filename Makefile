@@ -10,7 +10,7 @@ help:
 	@echo 'make demo    a simulated shop, everything in one process: cohorts changing live'
 	@echo 'make test    all tests, real Apache Kafka included'
 	@echo 'make torture random cases on every core: MINUTES=60, or CASES=10000000, from SEED=0 on'
-	@echo 'make chaos   random faults on three brokers: MINUTES=10, or FAULTS=500; SEED=7 to repeat'
+	@echo 'make chaos   random faults on three brokers: MINUTES=10, or FAULTS=500; SEED=7 to repeat; SOURCES=1 gathers'
 	@echo 'make bench   the figures of docs/performance.md'
 	@echo 'make lint    format, clippy, documentation, dependencies'
 	@echo 'make fmt     formats the source'
@@ -37,7 +37,7 @@ torture:
 chaos:
 	@sh .ci/setup tests
 	$(if $(SEED),COHORTD_SEED=$(SEED)) $(if $(FAULTS),COHORTD_FAULTS=$(FAULTS)) $(if $(MINUTES),COHORTD_MINUTES=$(MINUTES)) \
-		$(if $(KINDS),COHORTD_KINDS='$(KINDS)') $(if $(ALONE),COHORTD_ALONE=1) \
+		$(if $(KINDS),COHORTD_KINDS='$(KINDS)') $(if $(ALONE),COHORTD_ALONE=1) $(if $(SOURCES),COHORTD_SOURCES=$(SOURCES)) \
 		$(CARGO) test --release --locked --test chaos at_length -- --ignored --nocapture
 
 bench:

@@ -65,9 +65,8 @@ impl Ends {
 }
 
 impl Field {
-    /// `None` where no brokers are to be had. Every second seed has the input gathered from sources.
-    pub(super) fn open(seed: u64) -> Option<Self> {
-        let gathers = seed % 2 == 1;
+    /// `None` where no brokers are to be had. `gathers`: the input is gathered from sources.
+    pub(super) fn open(seed: u64, gathers: bool) -> Option<Self> {
         let cluster = Cluster::start()?;
         let mut random = Random::new(seed);
         let folder = std::env::temp_dir().join(format!("cohortd-chaos-{seed}-{}", std::process::id()));

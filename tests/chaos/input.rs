@@ -91,8 +91,10 @@ impl Input {
         let mut event = avro::decode(seen.payload.as_ref()?)?;
         let number = |name: &str| seen.header(name).parse().unwrap_or(-1);
         let topic = seen.header("cohortd_source_topic").to_owned();
-        let source = (topic, number("cohortd_source_partition"), number("cohortd_source_offset"));
-        self.gathered.insert(source, seen.offset);
+        if !topic.is_empty() {
+            let source = (topic, number("cohortd_source_partition"), number("cohortd_source_offset"));
+            self.gathered.insert(source, seen.offset);
+        }
         // No rule reads it, and it is long.
         event.properties.retain(|(name, _)| name != "text");
         let customer = event.customer.clone();

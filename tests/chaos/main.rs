@@ -3,13 +3,14 @@
 //! the naive evaluator.
 //!
 //! `findings` says what should not have been seen, `field` is everything that faults happen to, `faults` the kinds of
-//! faults, `checker` what must come out, `sabotage` whether it would notice. With every second seed the input is gathered from
+//! faults, `checker` what must come out, `sabotage` whether it would notice. With `SOURCES=1` the input is gathered from
 //! two topics of other shapes (`sources`). A seed gives the same faults in the same order; when exactly each meets the
 //! daemon is up to the machine.
 //!
 //! | argument of `make chaos` | |
 //! |---|---|
 //! | `SEED=7` | another one each time, printed, otherwise |
+//! | `SOURCES=1` or `0` | gathered from sources, or read directly; otherwise every second seed gathers |
 //! | `FAULTS=500` or `MINUTES=30` | how long; ten minutes otherwise |
 //! | `KINDS="kill,disk full"` | only kinds whose names contain one of these |
 //! | `ALONE=1` | one fault at a time, for recovery times that belong to it alone |
@@ -130,7 +131,8 @@ struct UnderWay {
 fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
     println!("chaos: SEED={seed}");
     let started = Instant::now();
-    let Some(mut field) = Field::open(seed) else { return };
+    let gathers = number("COHORTD_SOURCES").unwrap_or(seed % 2) == 1;
+    let Some(mut field) = Field::open(seed, gathers) else { return };
     let mut random = Random::new(seed.wrapping_mul(31));
     let mut report = Report::default();
     let mut checker = Checker::new(&field.cluster.direct(), &field.name, field.gathering.is_some(), field::PARTITIONS);
@@ -172,7 +174,7 @@ fn conclude(mut field: Field, seed: u64, took: Duration) {
         field.load.written(),
         field.resident()
     );
-    let folder = field.folder.clone();
+    let (folder, sources) = (field.folder.clone(), u8::from(field.gathering.is_some()));
     if !findings.is_empty() {
         // Before anything else that could fail.
         println!("chaos: {} findings:\n{}", findings.len(), findings.join("\n"));
@@ -184,7 +186,7 @@ fn conclude(mut field: Field, seed: u64, took: Duration) {
         return;
     }
     panic!(
-        "{} findings; logs of all processes are in {}\nagain: make chaos SEED={seed} FAULTS={faults}",
+        "{} findings; logs of all processes are in {}\nagain: make chaos SEED={seed} SOURCES={sources} FAULTS={faults}",
         findings.len(),
         folder.display()
     );
