@@ -62,14 +62,16 @@ fn send(writer: &Writer, number: usize, customer: &str, name: &str, at: i64, amo
     writer.send(customer, &avro::encode(&event));
 }
 
-/// Customers who visit and leave, until stopped.
+/// Customers who visit and leave, until stopped. Some of them buy, however long ago they did before: their risk falls,
+/// whatever the model has learnt.
 fn visits(lab: &Lab, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     let (writer, stop) = (lab.writer(), Arc::clone(stop));
     thread::spawn(move || {
         let mut number = 1_000_000;
         while !stop.load(Ordering::Relaxed) {
             number += 1;
-            send(&writer, number, &format!("c{}", number % 120), "visit", wall_clock().0, 1);
+            let name = if number % 7 == 0 { "purchase" } else { "visit" };
+            send(&writer, number, &format!("c{}", number % 120), name, wall_clock().0, 1);
             thread::sleep(Duration::from_millis(100));
         }
         writer.flush();
