@@ -103,6 +103,8 @@ pub(super) struct Partition {
 pub(crate) struct Gatherer {
     pub(super) number: usize,
     pub(super) settings: Settings,
+    /// Of this thread's clients.
+    pub(super) kafka: Kafka,
     pub(super) sources: Arc<Sources>,
     pub(super) topics: Arc<SourceTopics>,
     pub(super) marks: Arc<Marks>,
@@ -160,6 +162,7 @@ impl Gatherer {
             health: start.health,
             stop: start.stop,
             settings,
+            kafka,
             merge: Merge::default(),
             schema_waits: SchemaWaits::default(),
             letters: DeadLetterLog::default(),

@@ -2,16 +2,14 @@
 //! Of two processes with one `kafka.instance_id` the one that is fenced for the third time within two minutes stops. Lanes
 //! do the same (`lane::group::rejoin`).
 
-use std::time::{Duration, Instant as Moment};
+use std::time::Instant as Moment;
 
-use super::gatherer::{Gatherer, kafka_of, queue_bytes};
+use super::gatherer::{Gatherer, queue_bytes};
 use crate::kafka::Consumer;
 use crate::member::error::MemberError;
+use crate::member::fencing::replace_consumer;
 use crate::member::transactions::recreate_producer;
 use crate::metrics::Rebalance;
-
-/// How long closing the fenced consumer may take.
-const CLOSE_FOR: Duration = Duration::from_secs(1);
 
 impl Gatherer {
     /// After a call was refused as fenced: everything is released, since it may belong to another member already, and the
@@ -31,11 +29,9 @@ impl Gatherer {
         self.metrics.rebalances(Rebalance::Lost).inc();
         self.forget_all();
         self.health().left();
-        let (kafka, queue) = (kafka_of(&self.settings.kafka, self.number), queue_bytes(&self.settings));
-        let consumer = Consumer::outside_several(&kafka, self.sources.numbering.clone(), queue, &self.brokers)?;
-        if !std::mem::replace(&mut self.consumer, consumer).close(CLOSE_FOR) {
-            tracing::debug!(target: "kafka", "A fenced consumer did not close in time and is abandoned.");
-        }
+        let (topics, queue) = (self.sources.numbering.clone(), queue_bytes(&self.settings));
+        let consumer = Consumer::outside_several(&self.kafka, topics, queue, &self.brokers)?;
+        replace_consumer(&mut self.consumer, consumer);
         self.show_partitions();
         if let Some(reason) = recreate_producer(&mut self.producer, &|| self.health.lane(self.number).report_alive())? {
             tracing::warn!(reason, "The brokers refuse this thread's producer; the first batch waits for it.");

@@ -1,6 +1,8 @@
-//! How often a member was fenced lately.
+//! How often a member was fenced lately, and replacing its consumer.
 
 use std::time::{Duration, Instant as Moment};
+
+use crate::kafka::Consumer;
 
 /// Being fenced more than `TOLERATED_MAX` times within this long is the work of another process.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -17,6 +19,16 @@ impl FencingHistory {
         self.0.retain(|then| now.saturating_duration_since(*then) < WITHIN);
         self.0.push(now);
         self.0.len() <= TOLERATED_MAX
+    }
+}
+
+/// How long closing a fenced consumer may take.
+const CLOSE_FOR: Duration = Duration::from_secs(1);
+
+/// Puts a consumer that has not joined in the place of one that was fenced.
+pub(crate) fn replace_consumer(fenced: &mut Consumer, consumer: Consumer) {
+    if !std::mem::replace(fenced, consumer).close(CLOSE_FOR) {
+        tracing::debug!(target: "kafka", "A fenced consumer did not close in time and is abandoned.");
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `dead_letter_log` | logging them: the first of each kind, and how many more |
 //! | `error` | why a member cannot go on |
 //! | `fresh` | whether a topic holds what it is read for, by its first records |
-//! | `fencing` | how often a member was fenced lately |
+//! | `fencing` | how often a member was fenced lately, and replacing its consumer |
 //! | `schema_waits` | partitions whose next record waits for its schemas |
 //! | `transactions` | a producer's transactions, initialized at the start and after a failure |
 

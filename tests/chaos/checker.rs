@@ -11,8 +11,8 @@ use cohortd::event::{Change, Instant};
 use cohortd::store::{Meta, Recorded, decode_meta};
 use serde_json::Value;
 
-use crate::hostile;
-use crate::input::{self, Edit, Input};
+use crate::hostile::{self, Letter};
+use crate::input::{Edit, Input};
 use crate::reader::{Reader, Seen};
 use crate::rules::{BASE, EDITED, Version};
 use crate::sources::Sources;
@@ -42,8 +42,8 @@ struct Partition {
     changes: BTreeMap<String, Vec<Published>>,
     /// Customers with new events or changes since the last check.
     fresh: BTreeSet<String>,
-    /// By offset of the input: why it was set aside, and what it then looked like.
-    letters: BTreeMap<i64, (String, u64, bool)>,
+    /// By offset of the input.
+    letters: BTreeMap<i64, Letter>,
     /// The late events of customers checked so far.
     too_late: BTreeMap<String, Vec<i64>>,
     table: BTreeMap<String, Value>,
@@ -158,10 +158,7 @@ impl Checker {
                 wrong.push(format!("a dead letter without an offset: {:?}", seen.headers));
                 continue;
             };
-            let is_cut = seen.headers.keys().any(|name| name.contains("truncat") || name.contains("original"));
-            let content = input::content(seen.key.as_deref(), seen.payload.as_deref());
-            let letter = (seen.header("cohortd_reason").to_owned(), content, is_cut);
-            if part.letters.insert(offset, letter).is_some() {
+            if part.letters.insert(offset, Letter::of(&seen)).is_some() {
                 wrong.push(format!("record {offset} is in the dead letters twice"));
             }
         }
@@ -303,18 +300,18 @@ impl Partition {
     /// Exactly the hostile ones and those that came too late, each with its reason and as it came.
     fn compare_dead_letters(&self, wrong: &mut Vec<String>) {
         let too_late: BTreeSet<i64> = self.too_late.values().flatten().copied().collect();
-        for (offset, (reason, content, is_cut)) in &self.letters {
+        for (offset, letter) in &self.letters {
             let expected: &[&str] = match self.input.hostile().get(offset).map(String::as_str) {
-                Some(hostile::TOMBSTONE) => &[],
                 Some(kind) => hostile::reasons(kind),
                 None if too_late.contains(offset) => &["too_late"],
                 None => &[],
             };
+            let reason = &letter.reason;
             if !expected.contains(&reason.as_str()) {
                 let kind = self.input.hostile().get(offset);
                 wrong.push(format!("record {offset} ({kind:?}) is set aside as {reason}, expected {expected:?}"));
             }
-            if !is_cut && self.input.content(*offset) != Some(*content) {
+            if !self.input.content(*offset).is_some_and(|content| letter.is_as_it_came(content)) {
                 wrong.push(format!("the dead letter of record {offset} is not as it came"));
             }
         }

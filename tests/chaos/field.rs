@@ -84,21 +84,8 @@ impl Field {
         let schema = registry.register("events-value", include_str!("../../schemas/customer-event.avsc"));
         let registry = Front::of(&registry);
         let findings = Findings::default();
-        let mut settings = settings(&name, &cluster.bootstrap(), &registry.address, &folder, &mut random);
-        if gathers {
-            let file = folder.join("sources.toml");
-            settings.splice(
-                0..0,
-                [
-                    format!("topics.events={name}-in"),
-                    format!("topics.events_partitions={PARTITIONS}"),
-                    format!("topics.marks={name}-marks"),
-                    format!("gather.sources={}", file.display()),
-                ],
-            );
-        } else {
-            settings.insert(0, format!("topics.input={name}-in"));
-        }
+        let mut settings = if gathers { of_sources(&name, &folder) } else { vec![format!("topics.input={name}-in")] };
+        settings.extend(of_all(&name, &cluster.bootstrap(), &registry.address, &folder, &mut random));
         let count = 2 + random.below(2);
         let names = ["one", "two", "three"].into_iter().take(usize::try_from(count).unwrap()).chain(["joiner"]);
         let members: Vec<Member> = names
@@ -282,7 +269,17 @@ fn is_about_copy(line: &str) -> bool {
     line.contains("copy")
 }
 
-fn settings(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: &mut Random) -> Vec<String> {
+/// Settings of processes that gather what they read.
+fn of_sources(name: &str, folder: &Path) -> Vec<String> {
+    vec![
+        format!("topics.events={name}-in"),
+        format!("topics.events_partitions={PARTITIONS}"),
+        format!("topics.marks={name}-marks"),
+        format!("gather.sources={}", folder.join("sources.toml").display()),
+    ]
+}
+
+fn of_all(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: &mut Random) -> Vec<String> {
     let kinds = [("changes", "changes"), ("members", "members"), ("letters", "dead_letters")];
     let more = [("log", "changelog"), ("summaries", "summaries"), ("rules", "rules"), ("risks", "risks")];
     let topics = kinds.into_iter().chain(more).chain([("forecasts", "forecasts")]);

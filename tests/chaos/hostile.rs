@@ -4,6 +4,7 @@ use cohortd::clock::wall_clock;
 
 use crate::avro;
 use crate::random::Random;
+use crate::reader::Seen;
 
 /// One that cannot be used as it is.
 pub(super) struct Hostile {
@@ -49,9 +50,30 @@ pub(super) const OF_SOURCES: [&str; 9] = [
     TOMBSTONE,
 ];
 
-/// The reasons with which a kind may be set aside.
+/// A record that was set aside.
+pub(super) struct Letter {
+    pub(super) reason: String,
+    content: u64,
+    /// It was larger than the dead letters' topic takes.
+    is_cut: bool,
+}
+
+impl Letter {
+    pub(super) fn of(seen: &Seen) -> Self {
+        let is_cut = seen.headers.keys().any(|name| name.contains("truncat") || name.contains("original"));
+        Self { reason: seen.header("cohortd_reason").to_owned(), content: seen.content(), is_cut }
+    }
+
+    /// Is it as the record with this content came?
+    pub(super) fn is_as_it_came(&self, content: u64) -> bool {
+        self.is_cut || self.content == content
+    }
+}
+
+/// The reasons with which a kind may be set aside; of an empty kind, and of one that is passed over, none.
 pub(super) fn reasons(kind: &str) -> &'static [&'static str] {
     match kind {
+        "" | TOMBSTONE => &[],
         "foreign bytes" | "cut short" => &["undecodable"],
         "unknown id" | "unknown fingerprint" => &["unknown_schema"],
         "impossible id" => &["unknown_schema", "undecodable"],

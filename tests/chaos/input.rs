@@ -1,7 +1,6 @@
 //! One partition of the input as the naive evaluator sees it: its events, and when its time passed what.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use cohortd::engine::Timing;
 use cohortd::event::{Instant, Span};
@@ -63,12 +62,6 @@ pub(super) struct Edit {
     pub(super) at: Instant,
 }
 
-pub(super) fn content(key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (key, payload).hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Input {
     /// The events of a log that is gathered do not move its time.
     pub(super) fn new(is_gathered: bool) -> Self {
@@ -80,7 +73,7 @@ impl Input {
     /// Takes a record of the input; the customer, if it is an event that can be used. `set_aside`: it is in the dead
     /// letters.
     pub(super) fn take(&mut self, seen: &Seen, is_set_aside: impl Fn(i64) -> bool) -> Option<String> {
-        self.contents.insert(seen.offset, content(seen.key.as_deref(), seen.payload.as_deref()));
+        self.contents.insert(seen.offset, seen.content());
         let kind = seen.header(HEADER);
         if !kind.is_empty() {
             self.hostile.insert(seen.offset, kind.to_owned());

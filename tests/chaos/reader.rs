@@ -1,6 +1,7 @@
 //! Reads on in several topics from where it stopped, as somebody who believes only what is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -27,6 +28,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Key and value, as a hash.
+    pub(super) fn content(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.key, &self.payload).hash(&mut hasher);
+        hasher.finish()
+    }
+
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }

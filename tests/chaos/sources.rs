@@ -8,8 +8,7 @@ use cohortd::kafka::partition_of;
 use serde_json::json;
 
 use crate::avro;
-use crate::hostile::{self, HEADER};
-use crate::input::content;
+use crate::hostile::{self, HEADER, Letter};
 use crate::naive::{LogEvent, OwnedValue};
 use crate::reader::{Reader, Seen};
 
@@ -100,8 +99,7 @@ impl Action {
 pub(super) struct Sources {
     topics: Vec<(String, Reader)>,
     records: BTreeMap<Origin, Source>,
-    /// Why each was set aside, what it then looked like, and whether it was cut.
-    letters: BTreeMap<Origin, (String, u64, bool)>,
+    letters: BTreeMap<Origin, Letter>,
     gathered: BTreeMap<Origin, Action>,
     /// The last one of a source's partition in each partition of the log.
     last: BTreeMap<(i32, String, i32), i64>,
@@ -131,11 +129,8 @@ impl Sources {
         let number = |name: &str| seen.header(name).parse::<i64>().unwrap_or(-1);
         let partition = i32::try_from(number("cohortd_partition")).unwrap_or(-1);
         let origin = (topic, partition, number("cohortd_offset"));
-        let is_cut = seen.headers.keys().any(|name| name.contains("truncat") || name.contains("original"));
-        let content = content(seen.key.as_deref(), seen.payload.as_deref());
-        let letter = (seen.header("cohortd_reason").to_owned(), content, is_cut);
         let twice = format!("{origin:?} is in the dead letters twice");
-        Some(self.letters.insert(origin, letter).map_or(Ok(()), |_| Err(twice)))
+        Some(self.letters.insert(origin, Letter::of(seen)).map_or(Ok(()), |_| Err(twice)))
     }
 
     /// Takes a record of the log.
@@ -182,7 +177,7 @@ impl Sources {
                     true if topic.ends_with("-clicks") => Action::of_click(payload),
                     true => avro::decode(payload).map(Action::of),
                 };
-                let content = content(seen.key.as_deref(), seen.payload.as_deref());
+                let content = seen.content();
                 self.records.insert((topic.clone(), seen.partition, seen.offset), Source { event, kind, content });
             }
         }
@@ -196,18 +191,13 @@ impl Sources {
             if found != source.event.as_ref() {
                 wrong.push(format!("of {origin:?} ({:?}) came {found:?}", source.event));
             }
-            let expected: &[&str] = match source.kind.as_str() {
-                "" | hostile::TOMBSTONE => &[],
-                kind => hostile::reasons(kind),
-            };
+            let expected = hostile::reasons(&source.kind);
             let is_right = match letter {
-                Some((reason, content, is_cut)) => {
-                    expected.contains(&reason.as_str()) && (*is_cut || *content == source.content)
-                }
+                Some(letter) => expected.contains(&letter.reason.as_str()) && letter.is_as_it_came(source.content),
                 None => expected.is_empty(),
             };
             if !is_right {
-                let reason = letter.map(|(reason, ..)| reason);
+                let reason = letter.map(|letter| &letter.reason);
                 wrong.push(format!("{origin:?} ({}) is set aside as {reason:?}, or not as it came", source.kind));
             }
         }

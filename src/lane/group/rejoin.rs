@@ -6,17 +6,15 @@
 //! rejoins. Two processes would fence each other in turns that way; the one that is fenced for the third time within
 //! two minutes stops.
 
-use std::time::{Duration, Instant as Moment};
+use std::time::Instant as Moment;
 
 use crate::kafka::Consumer;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::member::error::ignore_retriable;
+use crate::member::fencing::replace_consumer;
 use crate::member::transactions::recreate_producer;
 use crate::metrics::Rebalance;
-
-/// How long closing the fenced consumer may take.
-const CLOSE_FOR: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// After a call was refused as fenced: everything is released, since it may belong to another member already, and
@@ -41,9 +39,7 @@ impl Lane {
         self.owned().into_iter().for_each(|number| self.release(number));
         self.health().left();
         let consumer = self.new_consumer()?;
-        if !std::mem::replace(&mut self.consumer, consumer).close(CLOSE_FOR) {
-            tracing::debug!(target: "kafka", "A fenced consumer did not close in time and is abandoned.");
-        }
+        replace_consumer(&mut self.consumer, consumer);
         self.show_partitions();
         if let Some(reason) = recreate_producer(&mut self.producer, &|| self.health.lane(self.number).report_alive())? {
             tracing::warn!(

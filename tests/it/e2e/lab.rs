@@ -163,9 +163,13 @@ impl Lab {
         let plan = TopicPlan { name: &self.topic(kind), partitions, replicas: None, settings };
         assert_eq!(admin.create(&plan, LONG), Ok(Created::New));
         // The broker answers before other brokers and its partitions have followed.
-        let observer: BaseConsumer = self.config("read_uncommitted").create().unwrap();
+        self.answers(&self.config("read_uncommitted").create().unwrap(), kind, partitions);
+    }
+
+    /// Waits until every partition of a topic answers.
+    fn answers(&self, observer: &BaseConsumer, kind: &str, partitions: i32) {
         eventually("its partitions answer", || {
-            let answers = |partition| ends::range(&observer, plan.name, partition, LONG).is_ok();
+            let answers = |partition| ends::range(observer, &self.topic(kind), partition, LONG).is_ok();
             (0..partitions).all(answers).then_some(())
         });
     }
@@ -272,10 +276,7 @@ impl Lab {
             let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
             made[0].is_ok().then_some(())
         });
-        eventually("its partitions answer", || {
-            let answers = |partition| ends::range(&observer, &self.topic(kind), partition, LONG).is_ok();
-            (0..partitions).all(answers).then_some(())
-        });
+        self.answers(&observer, kind, partitions);
     }
 
     /// Gives a topic more partitions.
