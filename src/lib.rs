@@ -54,7 +54,7 @@
 //! - A customer's changes are a function of their partition's log, its recorded inputs (advances of time, thresholds,
 //!   parameters, versions of the rules), and the rules. Batch size, restarts, rebuilds and speed change no output.
 //! - RocksDB is never ahead of Kafka: a batch is written to disk only once its transaction is known to count.
-//! - The outcome of a transaction is never guessed: where it is unknown, the committed offsets show it.
+//! - The outcome of a transaction is never guessed: where it is unknown, the committed offsets and the changelog show it.
 //! - A deadline is decided only when everything before it was read, and decided at its own instant.
 //! - `records_consumed = events_applied + events_skipped + dead_letters`.
 //! - A state's facts are bounded, and do not depend on the order of arrival.

@@ -2,7 +2,8 @@
 //! again.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant as Moment};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -60,6 +61,9 @@ pub struct Round<'a> {
 
 /// How long the first record of a round is waited for.
 const ROUND_WAIT: Duration = Duration::from_millis(20);
+
+/// How long `Reader::holds` waits for the next record.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 
 impl Reader {
     /// Does not connect. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
@@ -153,6 +157,38 @@ impl Reader {
             }
         }
         Round { records, end: Read::Nothing }
+    }
+
+    /// Is there a committed record in these offsets of a partition for which `is` says so? Reads them to their end, or to
+    /// such a record. `between` is called between polls.
+    ///
+    /// # Errors
+    /// `Retry` if nothing came for five seconds: a transaction is open there, no broker answers, or the partition ends
+    /// before the range does. Ask for its end again, too.
+    pub fn holds(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offsets: Range<i64>,
+        is: impl Fn(&Record<'_>) -> bool,
+        between: &dyn Fn(),
+    ) -> Result<bool, Failure> {
+        self.start(topic, partition, offsets.start, offsets.end)?;
+        let mut heard = Moment::now();
+        loop {
+            between();
+            match self.poll(ROUND_WAIT) {
+                Read::Record(record) if is(&record) => return Ok(true),
+                Read::Record(_) => heard = Moment::now(),
+                Read::Done => return Ok(false),
+                Read::Failed(Failure::Fatal(cause)) => return Err(Failure::Fatal(cause)),
+                Read::Nothing | Read::Waiting { .. } | Read::OutOfRange { .. } | Read::Failed(_) => {}
+            }
+            if heard.elapsed() > SILENT_MAX {
+                let what = format!("reading {topic}[{partition}] up to {}", offsets.end);
+                return Err(Failure::Retry(Cause::new(Code::OperationTimedOut, &what, "nothing comes")));
+            }
+        }
     }
 
     /// The last stable offset of a partition: everything before it is committed or aborted. Blocks for at most

@@ -18,7 +18,7 @@
 //! | at any time | changed customers that were not flushed | decides them again from the input, from META's `replay_from` |
 //!
 //! The outcome of a commit whose answer is lost is never guessed: the committed offsets say which transaction was the
-//! last. A lane that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker
+//! last, and the changelog holds its META or does not. A lane that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker
 //! refuses.
 //!
 //! A failure that concerns one partition ends there: `failures` closes the partition and restores it again later.

@@ -1,9 +1,12 @@
 //! How publishing a plan can end, and what the next try needs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::kafka::{Consumer, Producer};
+use crate::kafka::{Brokers, Consumer, Failure, Producer, Reader, Watermarks};
 use crate::lane::context::Context;
+use crate::lane::partition::state::Partition;
+use crate::settings::Kafka;
 
 /// How publishing a plan ended.
 #[derive(Debug)]
@@ -41,6 +44,26 @@ pub(super) struct PublishTools<'a> {
     /// The lane is stopping, and its partitions stay assigned to it.
     pub(super) stopped: bool,
     pub(super) context: &'a Context,
+    pub(super) changelog: ChangelogTools<'a>,
     /// Called between steps to report that the lane is alive.
     pub(super) report_alive: &'a dyn Fn(),
+}
+
+/// What reading the changelog needs of the lane.
+pub(super) struct ChangelogTools<'a> {
+    pub(super) partitions: &'a BTreeMap<i32, Partition>,
+    pub(super) watermarks: &'a Watermarks,
+    pub(super) kafka: &'a Kafka,
+    pub(super) brokers: &'a Brokers,
+    pub(super) fetch_bytes: usize,
+}
+
+impl ChangelogTools<'_> {
+    /// A reader of its own: the lane's may be in the middle of a restore.
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses an option.
+    pub(super) fn reader(&self) -> Result<Reader, Failure> {
+        Reader::new(self.kafka, self.fetch_bytes, self.brokers)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kafka::{Failure, Kind};
+use crate::kafka::{Failure, Kind, Record};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -10,6 +10,8 @@ use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::Plan;
 use crate::member::transactions::recreate_producer;
 use crate::metrics::Transaction;
+use crate::store::decode_meta;
+use crate::store::layout::changelog;
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
@@ -24,7 +26,8 @@ pub(super) fn resolve_unknown(plan: &Plan, tools: &mut PublishTools<'_>) -> Resu
     Ok(published)
 }
 
-/// Was the transaction committed? The committed offsets carry its number, or the one before.
+/// Was the transaction committed? The committed offsets carry its number, or the one before; and META with that number is
+/// in the changelog, or is not.
 ///
 /// Asked only after a new producer has aborted whatever was open, so the answer is final.
 pub(super) fn resolve(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<PublishOutcome, LaneError> {
@@ -32,16 +35,10 @@ pub(super) fn resolve(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
         return Ok(PublishOutcome::Unknown(reason));
     }
     let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
-    let committed = loop {
-        (tools.report_alive)();
-        match tools.consumer.committed(&partitions, ASK) {
-            Ok(committed) => break committed,
-            Err(Failure::Retry(_)) => {}
-            Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
-                return Ok(PublishOutcome::Unknown(cause.text));
-            }
-            Err(failure) => return Err(failure.into()),
-        }
+    let asked = patiently(tools.report_alive, || tools.consumer.committed(&partitions, ASK))?;
+    let committed = match asked {
+        Ok(committed) => committed,
+        Err(denied) => return Ok(PublishOutcome::Unknown(denied)),
     };
     let (mut ours, mut before, mut beyond) = (0, 0, 0);
     for part in &plan.parts {
@@ -54,16 +51,71 @@ pub(super) fn resolve(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
             None => before += 1,
         }
     }
-    tracing::info!(committed = ours > 0, "The outcome of the transaction is known.");
+    let is_written = match ours {
+        0 => false,
+        _ => match is_in_changelog(plan, tools)? {
+            Ok(is_written) => is_written,
+            Err(denied) => return Ok(PublishOutcome::Unknown(denied)),
+        },
+    };
+    tracing::info!(committed = is_written, "The outcome of the transaction is known.");
     match (ours, before, beyond) {
-        (_, 0, 0) => Ok(PublishOutcome::Committed(vec![None; plan.parts.len()])),
+        (_, 0, 0) if is_written => Ok(PublishOutcome::Committed(vec![None; plan.parts.len()])),
         (0, _, 0) => Ok(PublishOutcome::Aborted(AbortCause::Transient)),
         (_, _, 1..) => Ok(PublishOutcome::Overtaken),
+        _ if !is_written => {
+            tracing::warn!(
+                "The brokers kept the offsets of a transaction whose records they aborted; it is tried again."
+            );
+            Ok(PublishOutcome::Aborted(AbortCause::Transient))
+        }
         _ => Err(LaneError::Stopped(format!(
             "a transaction on {} is committed for some partitions and not for others: the broker tore it; \
              restore the topics from before it",
             tools.context.topics.changelog
         ))),
+    }
+}
+
+/// Is META of this transaction, of one of its partitions, committed in the changelog? `Err`: access is denied.
+///
+/// Offsets alone do not prove a commit: brokers whose controller was killed have been seen to keep the offset of a
+/// transaction whose records they aborted. Taken for committed, its changes would never be told.
+fn is_in_changelog(plan: &Plan, tools: &PublishTools<'_>) -> Result<Result<bool, String>, LaneError> {
+    // A partition that is no longer here is decided again by its next owner, whatever the outcome.
+    let known = plan.parts.iter().find_map(|part| Some((part, tools.changelog.partitions.get(&part.partition)?)));
+    let Some((part, partition)) = known else { return Ok(Ok(true)) };
+    let topic = &tools.context.topics.changelog;
+    let held = || tools.changelog.watermarks.range(topic, part.partition, ASK);
+    let mut reader = tools.changelog.reader()?;
+    // Nothing of this transaction can lie before the end of the last one.
+    let next = partition.residents.database().changelog_next()?.unwrap_or(0);
+    let is_meta = |record: &Record<'_>| {
+        record.key() == Some(&[changelog::META])
+            && record.payload().and_then(|value| decode_meta(value).ok()).map(|meta| meta.sequence)
+                == Some(part.meta.sequence)
+    };
+    let outcome = patiently(tools.report_alive, || {
+        let held = held()?;
+        reader.holds(topic, part.partition, next.max(held.start)..held.end, is_meta, tools.report_alive)
+    });
+    reader.discard();
+    outcome
+}
+
+/// Asks until there is an answer. The inner `Err`: access is denied, with the broker's text.
+fn patiently<T>(
+    report_alive: &dyn Fn(),
+    mut ask: impl FnMut() -> Result<T, Failure>,
+) -> Result<Result<T, String>, LaneError> {
+    loop {
+        report_alive();
+        match ask() {
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(Failure::Retry(_)) => {}
+            Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => return Ok(Err(cause.text)),
+            Err(failure) => return Err(failure.into()),
+        }
     }
 }
 

@@ -211,3 +211,29 @@ fn recreating_the_producer_is_quick_and_aborts_what_was_open() {
     producer.init(LONG).unwrap();
     println!("with nothing open: recreate {recreated:?}, init {:?}", started.elapsed() - recreated);
 }
+
+#[test]
+fn a_transaction_counts_if_its_record_is_visible_in_its_topic() {
+    let Some(lab) = Lab::new("counts", 1) else { return };
+    let mut producer = lab.producer("host-0");
+    lab.committed_transaction(&mut producer, &["first"]);
+    lab.open_transaction(&mut producer, &["aborted"]);
+    producer.abort().unwrap();
+    lab.open_transaction(&mut producer, &["second"]);
+
+    let mut reader = lab.reader(0, 0);
+    let mut holds = |what: &str, from: i64, to: i64| {
+        reader.holds(&lab.name, 0, from..to, |record| record.payload() == Some(what.as_bytes()), &|| {})
+    };
+    assert!(holds("first", 0, 4).unwrap());
+    assert!(!holds("first", 1, 4).unwrap());
+    assert!(!holds("aborted", 0, 4).unwrap());
+    // While a transaction is open, and for a record that does not exist, nothing is said.
+    for (from, to) in [(0, lab.end()), (0, lab.end() + 10)] {
+        let open = holds("second", from, to);
+        assert!(matches!(&open, Err(Failure::Retry(cause)) if cause.kind == Kind::TimedOut), "{open:?}");
+    }
+    assert_eq!(producer.commit(), Outcome::Committed);
+    assert!(holds("second", 0, lab.end()).unwrap());
+    assert!(holds("second", 4, lab.end() + 10).unwrap());
+}
