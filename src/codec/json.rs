@@ -242,6 +242,72 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// A document that is read once, from its beginning to its end.
+pub(crate) struct Document<'a> {
+    scanner: Scanner<'a>,
+    /// How many levels of nesting may still begin.
+    depth: u32,
+}
+
+impl<'a> Document<'a> {
+    /// Nested at most so deeply, and no deeper than the limit.
+    pub(crate) fn new(text: &'a [u8], depth: u32) -> Self {
+        let mut scanner = Scanner { text, at: 0 };
+        scanner.blanks();
+        Self { scanner, depth: depth.min(MAX_DEPTH) }
+    }
+
+    /// Does an object begin here?
+    pub(crate) fn is_object(&self) -> bool {
+        self.scanner.peek() == Some(b'{')
+    }
+
+    /// The first name of the object that begins here.
+    pub(crate) fn first_name(&self) -> Option<Text<'a>> {
+        let mut scanner = self.scanner;
+        scanner.at += 1;
+        (self.is_object() && scanner.first_item(b'}').ok()?).then(|| scanner.key().ok())?
+    }
+
+    /// Reads the object that begins here. `member` is given each name, while the document is at its value, which it must
+    /// read.
+    ///
+    /// # Errors
+    /// No object, not JSON, nested too deeply; and those of `member`.
+    pub(crate) fn members(
+        &mut self,
+        mut member: impl FnMut(Text<'a>, &mut Self) -> Result<(), NotJson>,
+    ) -> Result<(), NotJson> {
+        let depth = self.depth.checked_sub(1).filter(|_| self.is_object()).ok_or_else(|| self.scanner.bad())?;
+        self.depth = depth;
+        self.scanner.at += 1;
+        let mut has_item = self.scanner.first_item(b'}')?;
+        while has_item {
+            let name = self.scanner.key()?;
+            member(name, self)?;
+            has_item = self.scanner.next_item(b'}')?;
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Reads the value that begins here.
+    ///
+    /// # Errors
+    /// Not JSON, nested too deeply.
+    pub(crate) fn value(&mut self) -> Result<Json<'a>, NotJson> {
+        self.scanner.value(self.depth)
+    }
+
+    /// Checks that only blanks are left.
+    ///
+    /// # Errors
+    /// There is more.
+    pub(crate) fn end(mut self) -> Result<(), NotJson> {
+        self.scanner.end()
+    }
+}
+
 /// Iterates over the items of an object or array.
 struct Walk<'a> {
     scanner: Scanner<'a>,
@@ -372,13 +438,13 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let (start, mut escaped) = (self.at, false);
         loop {
+            self.at = quote_or_backslash(self.text, self.at);
             match self.peek() {
-                Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.at += 2;
                 }
-                Some(_) => self.at += 1,
+                Some(_) => break,
                 None => return Err(self.bad()),
             }
         }
@@ -407,6 +473,29 @@ impl<'a> Scanner<'a> {
         self.at += word.len();
         Ok(value)
     }
+}
+
+/// The first quote or backslash from a place on, or the end: eight bytes at a time, since most of a document is in its
+/// strings.
+fn quote_or_backslash(text: &[u8], from: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // The lowest high bit that is set is that of the first such byte (Mycroft); those above it may be wrong.
+    let has = |word: u64, byte: u8| {
+        let differs = word ^ (ONES * u64::from(byte));
+        differs.wrapping_sub(ONES) & !differs & HIGHS
+    };
+    let mut at = from.min(text.len());
+    while let Some((word, _)) = text[at..].split_first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let found = has(word, b'"') | has(word, b'\\');
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    rest.map_or(text.len(), |found| at + found)
 }
 
 #[cfg(test)]

@@ -112,11 +112,10 @@ impl Mapping {
                 Ok((datum, reader.program.names.get(name).map_or("", String::as_str)))
             }
             Payload::Json(bytes) => {
-                let json = json::parse(bytes).map_err(|NotJson(column)| Refusal {
+                json::read(&self.tree, node, bytes, slots).map_err(|NotJson(column)| Refusal {
                     column: Some(column),
                     ..Refusal::new(RefusalReason::Undecodable, "not JSON, or nested too deeply")
                 })?;
-                json::read(&self.tree, node, json, slots);
                 Ok((json::without_prefix(bytes), ""))
             }
             Payload::Text(bytes) => {

@@ -7,7 +7,7 @@ use super::field::{Field, Kind};
 use super::path::ELEMENTS_MAX;
 use super::slots::Slots;
 use super::tree::{Keyed, Node, NodeId, Seen, Tree};
-use crate::codec::{Array, Json, NotJson, Object};
+use crate::codec::{Array, Document, Json, NotJson, Object, Text};
 
 /// The nesting limit of objects and arrays.
 const DEPTH_MAX: u32 = 64;
@@ -49,8 +49,43 @@ fn payload(object: Object<'_>) -> Option<Json<'_>> {
     payload.filter(|_| has_schema)
 }
 
+/// Reads the value of a record by the paths below a node, in one pass.
+///
+/// # Errors
+/// As [`parse`]; then what was read so far is of no use.
+pub(super) fn read<'a>(tree: &Tree, node: NodeId, bytes: &'a [u8], slots: &mut Slots<'a>) -> Result<(), NotJson> {
+    let mut document = Document::new(without_prefix(bytes), DEPTH_MAX);
+    if document.first_name().is_some_and(|name| name.is("payload") || name.is("schema")) {
+        read_value(tree, node, parse(bytes)?, slots);
+        return Ok(());
+    }
+    read_next(tree, node, &mut document, slots)?;
+    document.end()
+}
+
+/// Reads the next value of a document.
+fn read_next<'a>(tree: &Tree, node: NodeId, document: &mut Document<'a>, slots: &mut Slots<'a>) -> Result<(), NotJson> {
+    let at = tree.get(node);
+    if at.names.is_empty() || !document.is_object() {
+        read_value(tree, node, document.value()?, slots);
+        return Ok(());
+    }
+    if at.is_each {
+        slots.no_list();
+    }
+    let mut seen = Seen::default();
+    document.members(|name, document| match child(tree, at, name, &mut seen, slots) {
+        Some(child) => read_next(tree, child, document, slots),
+        None => document.value().map(drop),
+    })?;
+    if let Some(slot) = at.slot {
+        slots.set(slot, Field::Other(Kind::Record));
+    }
+    Ok(())
+}
+
 /// Reads a value by the paths below a node.
-pub(super) fn read<'a>(tree: &Tree, node: NodeId, json: Json<'a>, slots: &mut Slots<'a>) {
+fn read_value<'a>(tree: &Tree, node: NodeId, json: Json<'a>, slots: &mut Slots<'a>) {
     let at = tree.get(node);
     if at.is_each && !matches!(json, Json::Array(_) | Json::Null) {
         slots.no_list();
@@ -83,14 +118,20 @@ fn members<'a>(tree: &Tree, at: &Node, object: Object<'a>, slots: &mut Slots<'a>
     }
     let mut seen = Seen::default();
     for (name, value) in object.members() {
-        let Some(found) = at.names.iter().position(|(known, _)| name.is(known)) else { continue };
-        let child = at.names[found].1;
-        // Of several members of one name the last counts.
-        if !seen.first(found) {
-            slots.forget(tree, child);
+        if let Some(child) = child(tree, at, name, &mut seen, slots) {
+            read_value(tree, child, value, slots);
         }
-        read(tree, child, value, slots);
     }
+}
+
+/// The node of a member, if anything is wanted of it. Of several members of one name the last counts.
+fn child(tree: &Tree, at: &Node, name: Text<'_>, seen: &mut Seen, slots: &mut Slots<'_>) -> Option<NodeId> {
+    let found = at.names.iter().position(|(known, _)| name.is(known))?;
+    let child = at.names[found].1;
+    if !seen.first(found) {
+        slots.forget(tree, child);
+    }
+    Some(child)
 }
 
 fn elements<'a>(tree: &Tree, at: &Node, array: Array<'a>, slots: &mut Slots<'a>) {
@@ -100,10 +141,10 @@ fn elements<'a>(tree: &Tree, at: &Node, array: Array<'a>, slots: &mut Slots<'a>)
     let mut seen = Seen::default();
     for (place, item) in array.items().enumerate() {
         if at.is_each && slots.next_element() {
-            read(tree, tree.element, item, slots);
+            read_value(tree, tree.element, item, slots);
         }
         for (_, child) in at.places.iter().filter(|(wanted, _)| *wanted == place as u64) {
-            read(tree, *child, item, slots);
+            read_value(tree, *child, item, slots);
         }
         let mut before = 0;
         for group in &at.keyed {
@@ -116,14 +157,14 @@ fn elements<'a>(tree: &Tree, at: &Node, array: Array<'a>, slots: &mut Slots<'a>)
 /// Reads what an element has the key of, the first time that there is one.
 fn keyed<'a>(tree: &Tree, group: &Keyed, before: usize, item: Json<'a>, seen: &mut Seen, slots: &mut Slots<'a>) {
     slots.set(group.slot, Field::Missing);
-    read(tree, group.by, item, slots);
+    read_value(tree, group.by, item, slots);
     let key = std::mem::take(slots.now(group.slot));
     let Ok(Some(key)) = key.id() else { return };
     let choice = group.choices.iter().position(|(is, _)| **is == *key);
     if let Some(choice) = choice
         && seen.first(before + choice)
     {
-        read(tree, group.choices[choice].1, item, slots);
+        read_value(tree, group.choices[choice].1, item, slots);
     }
 }
 

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Digits, Json, NotJson, members};
+use super::{Digits, Document, Json, MAX_DEPTH, NotJson, members, quote_or_backslash};
 
 /// The one text of a document.
 fn text(document: &str) -> (String, bool) {
@@ -87,7 +87,59 @@ fn documents() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Reads a document in one pass, and says what names it has, in their order.
+fn in_one_pass(text: &[u8], depth: u32) -> Result<Vec<String>, NotJson> {
+    fn walk(document: &mut Document<'_>, names: &mut Vec<String>) -> Result<(), NotJson> {
+        if !document.is_object() {
+            return document.value().map(drop);
+        }
+        document.members(|name, document| {
+            names.push(name.lossy().into_owned());
+            walk(document, names)
+        })
+    }
+    let mut document = Document::new(text, depth);
+    let mut names = Vec::new();
+    walk(&mut document, &mut names)?;
+    document.end()?;
+    Ok(names)
+}
+
+/// The same, of a document that was parsed.
+fn in_passes(json: Json<'_>, names: &mut Vec<String>) {
+    if let Json::Object(object) = json {
+        for (name, value) in object.members() {
+            names.push(name.lossy().into_owned());
+            in_passes(value, names);
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn one_pass_finds_what_several_find_and_refuses_at_the_same_place(
+        bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:\\u0d8e1-tN \xff".to_vec()), 0..60),
+        document in documents(),
+        depth in 0..6_u32,
+    ) {
+        for text in [&bytes[..], document.to_string().as_bytes()] {
+            for depth in [depth, MAX_DEPTH] {
+                let mut names = Vec::new();
+                let parsed = Json::parse_within(text, depth).map(|json| in_passes(json, &mut names));
+                prop_assert_eq!(in_one_pass(text, depth), parsed.map(|()| names));
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_and_backslashes_are_found_where_they_are(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'!'), Just(b'"'), Just(b'\\'), Just(b']')], 0..40),
+        from in 0..50_usize,
+    ) {
+        let one_by_one = (from..bytes.len()).find(|at| matches!(bytes[*at], b'"' | b'\\')).unwrap_or(bytes.len());
+        prop_assert_eq!(quote_or_backslash(&bytes, from), one_by_one);
+    }
+
     #[test]
     fn what_a_strict_parser_reads_is_read_alike(document in documents(), pretty in any::<bool>()) {
         let text = if pretty { format!("{document:#}") } else { document.to_string() };
