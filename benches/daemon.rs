@@ -1,9 +1,11 @@
-//! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run; then
-//! how it comes back after kill -9, and without its disk; what it answers meanwhile; then how long it takes to say
-//! something at half of that load. Then two topics on which more changes for each event: the same customers over more
-//! than a year, and ten times as many.
+//! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run, and a
+//! program for Kafka Streams that decides the same cohorts; then how it comes back after kill -9, and without its disk;
+//! what it answers meanwhile; then how long it takes to say something at half of that load. Then two topics on which more
+//! changes for each event: the same customers over more than a year, and ten times as many.
 //!
 //!     cargo bench --bench daemon                            # COHORTD_BENCH_EVENTS=300000 for a quick look
+//!
+//! COHORTD_BENCH_STREAMS=0 leaves Kafka Streams out, which needs Maven and a Java compiler.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
 
 mod support;
@@ -14,13 +16,12 @@ mod broker;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cohortd::codec::Output;
-use cohortd::kafka::{Admin, Brokers, Created, TopicPlan, partition_of};
+use cohortd::kafka::{Admin, Brokers, Created, TopicPlan, Watermarks, partition_of};
 use cohortd::settings::{self, Kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
@@ -29,8 +30,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use broker::Broker;
+use support::daemon::{Daemon, LONG, cpu};
 use support::knob;
 use support::shop::{DAYS, SCHEMA_ID, Shop, Traffic};
+use support::streams::{Log, Program};
 use support::table::{Table, Target};
 
 const PARTITIONS: u32 = 4;
@@ -38,10 +41,6 @@ const PARTITIONS: u32 = 4;
 const YEAR: u64 = 400;
 /// How often the daemon is looked at. Each look costs it about a millisecond.
 const LOOK: Duration = Duration::from_millis(100);
-/// Nothing here takes as long.
-const LONG: Duration = Duration::from_secs(300);
-/// Ticks a second in /proc: the same on every Linux.
-const TICKS: f64 = 100.0;
 
 const STAGES: [&str; 6] = ["poll", "apply", "write", "send", "deliver", "commit"];
 
@@ -61,151 +60,9 @@ struct Topic {
     days: u64,
 }
 
-/// CPU seconds that a process has used.
-fn cpu(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    ticks / TICKS
-}
-
 /// Milliseconds since 1970.
 fn now() -> u64 {
     cohortd::clock::wall_clock().0.unsigned_abs()
-}
-
-/// A daemon as a process of its own, killed with this value.
-struct Daemon {
-    child: Child,
-    address: String,
-    admin: String,
-    started: Instant,
-}
-
-/// What `/metrics` says: each series by its whole name.
-struct Figures(BTreeMap<String, f64>);
-
-impl Figures {
-    /// The sum of a metric over its labels, as far as they contain `part`.
-    fn sum(&self, name: &str, part: &str) -> f64 {
-        let fits = |series: &str| {
-            let rest = series.strip_prefix("cohortd_").and_then(|series| series.strip_prefix(name));
-            rest.is_some_and(|rest| (rest.is_empty() || rest.starts_with('{')) && rest.contains(part))
-        };
-        self.0.iter().filter(|(series, _)| fits(series)).map(|(_, value)| value).sum()
-    }
-
-    fn consumed(&self) -> u64 {
-        self.sum("records_consumed_total", "") as u64
-    }
-
-    fn stage(&self, stage: &str) -> f64 {
-        self.sum("batch_duration_seconds_sum", &format!("\"{stage}\""))
-    }
-}
-
-impl Daemon {
-    fn start(room: &Room, group: &str, lanes: u32, flush_after: Option<u64>) -> Self {
-        Self::start_with(room, room.shop.name, group, lanes, flush_after, &[])
-    }
-
-    fn start_with(
-        room: &Room,
-        topic: &str,
-        group: &str,
-        lanes: u32,
-        flush_after: Option<u64>,
-        more: &[String],
-    ) -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let (address, admin) = (free(), free());
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut set = vec![
-            format!("kafka.bootstrap_servers={}", room.bootstrap),
-            format!("kafka.group_id={group}"),
-            "kafka.instance_id=bench".to_owned(),
-            format!("topics.input={topic}"),
-            format!("topics.changes={group}-changes"),
-            format!("topics.members={group}-members"),
-            format!("topics.dead_letters={group}-dead-letters"),
-            format!("topics.changelog={group}-changelog"),
-            format!("topics.summaries={group}-summaries"),
-            format!("topics.rules={group}-rules"),
-            format!("topics.risks={group}-risks"),
-            format!("topics.forecasts={group}-forecasts"),
-            format!("lanes={lanes}"),
-            format!("rules.file={}", manifest.join("config/rules.toml").display()),
-            format!("schemas.dir={}", room.folder.path().join("schemas").display()),
-            format!("state.dir={}", room.state(group).display()),
-            format!("metrics.listen={address}"),
-            format!("admin.listen={admin}"),
-            "log.filter=warn".to_owned(),
-        ];
-        set.extend(flush_after.map(|events| format!("state.flush_after_events={events}")));
-        set.extend_from_slice(more);
-        let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
-            .arg("run")
-            .args(set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]))
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, address, admin, started }
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        ureq::get(format!("http://{}{path}", self.address)).call().ok()?.body_mut().read_to_string().ok()
-    }
-
-    fn figures(&self) -> Option<Figures> {
-        let text = self.get("/metrics")?;
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let series = lines
-            .filter_map(|line| line.rsplit_once(' '))
-            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
-        Some(Figures(series.collect()))
-    }
-
-    /// Looks until `done`; the last figures.
-    fn until(&mut self, pause: Duration, mut done: impl FnMut(&Figures) -> bool) -> Figures {
-        let limit = Instant::now() + LONG;
-        loop {
-            assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended by itself");
-            assert!(Instant::now() < limit, "the daemon does not get there");
-            if let Some(figures) = self.figures()
-                && done(&figures)
-            {
-                return figures;
-            }
-            thread::sleep(pause);
-        }
-    }
-
-    /// Seconds from the start until `/health/ready` says so.
-    fn ready(&self) -> f64 {
-        let limit = Instant::now() + LONG;
-        while self.get("/health/ready").is_none() {
-            assert!(Instant::now() < limit, "the daemon is never ready");
-            thread::sleep(Duration::from_millis(10));
-        }
-        self.started.elapsed().as_secs_f64()
-    }
-
-    fn stop(mut self) {
-        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(status.success());
-        let ended = self.child.wait().unwrap();
-        assert!(ended.success(), "{ended}");
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 /// What one pass over the topic took.
@@ -234,19 +91,52 @@ impl Room {
         config
     }
 
-    fn create_topic(&self, topic: &str) {
-        let settings = Kafka {
+    fn kafka(&self) -> Kafka {
+        Kafka {
             on_stop: settings::OnStop::Stay,
             bootstrap_servers: self.bootstrap.clone(),
             group_id: "bench".to_owned(),
             instance_id: "bench".to_owned(),
             start: settings::Start::Earliest,
             options: BTreeMap::new(),
-        };
-        let admin = Admin::new(&settings, &Brokers::default()).unwrap();
+        }
+    }
+
+    fn create_topic(&self, topic: &str) {
+        let admin = Admin::new(&self.kafka(), &Brokers::default()).unwrap();
         let settings = [("retention.ms", "-1")];
         let plan = TopicPlan { name: topic, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
         assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::New), "the topic {topic} must be new");
+    }
+
+    /// A daemon with topics of its own.
+    fn start(&self, group: &str, lanes: u32, flush_after: Option<u64>) -> Daemon {
+        self.start_with(self.shop.name, group, lanes, flush_after, &[])
+    }
+
+    fn start_with(&self, topic: &str, group: &str, lanes: u32, flush_after: Option<u64>, more: &[String]) -> Daemon {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut set = vec![
+            format!("kafka.bootstrap_servers={}", self.bootstrap),
+            format!("kafka.group_id={group}"),
+            "kafka.instance_id=bench".to_owned(),
+            format!("topics.input={topic}"),
+            format!("topics.changes={group}-changes"),
+            format!("topics.members={group}-members"),
+            format!("topics.dead_letters={group}-dead-letters"),
+            format!("topics.changelog={group}-changelog"),
+            format!("topics.summaries={group}-summaries"),
+            format!("topics.rules={group}-rules"),
+            format!("topics.risks={group}-risks"),
+            format!("topics.forecasts={group}-forecasts"),
+            format!("lanes={lanes}"),
+            format!("rules.file={}", manifest.join("config/rules.toml").display()),
+            format!("schemas.dir={}", self.folder.path().join("schemas").display()),
+            format!("state.dir={}", self.state(group).display()),
+        ];
+        set.extend(flush_after.map(|events| format!("state.flush_after_events={events}")));
+        set.extend_from_slice(more);
+        Daemon::start(set)
     }
 
     /// How long it takes until a reader of the changes has one: from an event, at `rate` events a second, and from a
@@ -264,7 +154,7 @@ impl Room {
             format!("time.arrives_within={} s", ARRIVES_WITHIN / 1_000),
             "batch.max_wait=50 ms".to_owned(),
         ];
-        let daemon = Daemon::start_with(self, LIVE, "bench-live", 1, None, &more);
+        let daemon = self.start_with(LIVE, "bench-live", 1, None, &more);
         daemon.ready();
         let reader = thread::spawn({
             let (mut config, changes) = (self.client(), "bench-live-changes".to_owned());
@@ -403,14 +293,40 @@ impl Room {
         bare
     }
 
-    /// One pass of a daemon without state over the topic, beside that consumer; it is left running.
-    fn pass_of(&self, lanes: u32, flush_after: Option<u64>, bare: f64, table: &mut Table) -> Daemon {
+    /// The six cohorts by a program for Kafka Streams, exactly once, over the same topic: events per CPU-second.
+    fn streams(&self, table: &mut Table) -> f64 {
+        let (topic, folder) = (self.shop.name, tempfile::tempdir().unwrap());
+        ["changes", "members"].iter().for_each(|kind| self.create_topic(&format!("{topic}-streams-{kind}")));
+        let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/customer-event.avsc");
+        let arguments = [schema.display().to_string(), topic.to_owned()];
+        let program = Program::start("Cohorts", &self.bootstrap, &folder, &arguments);
+        let watermarks = Watermarks::new(&self.kafka(), &Brokers::default()).unwrap();
+        let log = Log { watermarks: &watermarks, topics: &[(topic, PARTITIONS.cast_signed())], records: self.events };
+        let pass = log.pass(&format!("{topic}-streams"), || program.cpu());
+        table.add("Kafka Streams, one thread: events/s", Target::None, pass.per_second, "");
+        table.add("  events per CPU-second, from the start", Target::None, pass.per_cpu_second, "");
+        table.add("  in the second half", Target::None, pass.warm_per_cpu_second, "");
+        pass.warm_per_cpu_second
+    }
+
+    /// One pass of a daemon without state over the topic, beside that consumer and, if it ran, the program for Kafka
+    /// Streams; it is left running.
+    fn pass_of(
+        &self,
+        lanes: u32,
+        flush_after: Option<u64>,
+        (bare, streams): (f64, Option<f64>),
+        table: &mut Table,
+    ) -> Daemon {
         let written = flush_after.map_or("lazy".to_owned(), |events| events.to_string());
         let (pass, daemon) = self.pass(&format!("{}-{lanes}-{written}", self.shop.name), lanes, flush_after);
         let flush = flush_after.map_or(String::new(), |events| format!(", flush {events}"));
         let lanes = if lanes == 1 { "1 lane".to_owned() } else { format!("{lanes} lanes") };
         table.add(format!("{lanes}{flush}: events/s"), Target::None, pass.per_second, "");
         table.add("  events per CPU-second", Target::AtLeast(0.2 * bare), pass.per_cpu_second, "");
+        if let Some(streams) = streams {
+            table.add("  times Kafka Streams", Target::AtLeast(6.0), pass.per_cpu_second / streams, "");
+        }
         table.add("  changes per event", Target::None, pass.changes_per_event, "");
         table.add("  transaction's share of batch time", Target::AtMost(0.1), pass.transaction, "%");
         table.add("  of it waiting for acknowledgements", Target::None, pass.deliver, "%");
@@ -423,13 +339,13 @@ impl Room {
 
     /// One pass of a daemon without state over the whole topic; it is left running.
     fn pass(&self, group: &str, lanes: u32, flush_after: Option<u64>) -> (Pass, Daemon) {
-        let mut daemon = Daemon::start(self, group, lanes, flush_after);
+        let mut daemon = self.start(group, lanes, flush_after);
         // The start, joining the group above all, is waiting and no work.
         daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
         let begun = daemon.figures().unwrap().consumed();
-        let (started, before) = (Instant::now(), cpu(daemon.child.id()));
+        let (started, before) = (Instant::now(), daemon.cpu());
         let figures = daemon.until(LOOK, |figures| figures.consumed() == self.events);
-        let (wall, used) = (started.elapsed().as_secs_f64(), cpu(daemon.child.id()) - before);
+        let (wall, used) = (started.elapsed().as_secs_f64(), daemon.cpu() - before);
         let events = (self.events - begun) as f64;
         let applied = figures.sum("events_applied_total", "");
         let all: f64 = STAGES.iter().map(|stage| figures.stage(stage)).sum();
@@ -453,7 +369,7 @@ impl Room {
     fn asked(&self, group: &str, table: &mut Table) {
         const ASKERS: u64 = 4;
         const QUESTIONS: usize = 10_000;
-        let mut daemon = Daemon::start(self, group, 1, None);
+        let mut daemon = self.start(group, 1, None);
         daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
         daemon.ready();
         let (begun, admin) = (Instant::now(), daemon.admin.clone());
@@ -498,14 +414,14 @@ impl Room {
 
     /// Kills a daemon in the middle of the topic, and takes the times of its next start; it then works to the end.
     fn killed(&self, group: &str, table: &mut Table) {
-        let mut daemon = Daemon::start(self, group, 1, None);
+        let mut daemon = self.start(group, 1, None);
         let figures = daemon.until(Duration::from_millis(5), |figures| figures.consumed() > self.events * 4 / 10);
         drop(daemon);
         if figures.consumed() == self.events {
             println!("{group}: too few events to be killed among them");
             return;
         }
-        let mut daemon = Daemon::start(self, group, 1, None);
+        let mut daemon = self.start(group, 1, None);
         let ready = daemon.ready();
         let figures = daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
         let first = daemon.started.elapsed().as_secs_f64();
@@ -518,11 +434,11 @@ impl Room {
 
     /// Restarts a daemon that stopped cleanly, with its disk and without.
     fn rebuilt(&self, group: &str, table: &mut Table) {
-        let daemon = Daemon::start(self, group, 1, None);
+        let daemon = self.start(group, 1, None);
         let kept = daemon.ready();
         daemon.stop();
         std::fs::remove_dir_all(self.state(group)).unwrap();
-        let mut daemon = Daemon::start(self, group, 1, None);
+        let mut daemon = self.start(group, 1, None);
         let lost = daemon.ready();
         let figures = daemon.until(LOOK, |_| true);
         let read = figures.sum("restore_records_total", "");
@@ -551,9 +467,11 @@ fn main() {
         shop: few,
     };
     let mut table = Table::default();
-    let bare = room.fill(&mut table);
+    let with_streams = knob("COHORTD_BENCH_STREAMS", 1) == 1;
+    let beside = |room: &Room, table: &mut Table| (room.fill(table), with_streams.then(|| room.streams(table)));
+    let others = beside(&room, &mut table);
     for (lanes, flush_after) in [(1, None), (2, None), (1, Some(0)), (2, Some(0))] {
-        room.pass_of(lanes, flush_after, bare, &mut table).stop();
+        room.pass_of(lanes, flush_after, others, &mut table).stop();
         if (lanes, flush_after) == (1, None) {
             room.rebuilt("shop-1-lazy", &mut table);
         }
@@ -565,9 +483,9 @@ fn main() {
     for shop in [Topic { name: "year", days: YEAR, ..few }, Topic { name: "million", customers: 10 * customers, ..few }]
     {
         room.shop = shop;
-        let bare = room.fill(&mut table);
+        let others = beside(&room, &mut table);
         for lanes in [1, 2] {
-            room.pass_of(lanes, None, bare, &mut table).stop();
+            room.pass_of(lanes, None, others, &mut table).stop();
         }
     }
     table.print("whole daemon");

@@ -217,7 +217,7 @@ impl Bench {
         while self.residents.flush_next(self.position - FLUSH_AFTER).is_some() {
             self.cost.states_written += 1;
         }
-        let victims = self.residents.make_room(self.customer_bytes, usize::MAX);
+        let victims = self.residents.make_room(self.customer_bytes);
         for slot in &victims {
             self.cost.states_written += u64::from(self.residents.flush_one(*slot).is_some());
         }

@@ -1,6 +1,12 @@
 //! What the benches share.
 
+#[allow(dead_code, reason = "not every bench runs the daemon")]
+pub(crate) mod daemon;
+#[allow(dead_code, reason = "one bench has topics of its own")]
 pub(crate) mod shop;
+#[allow(dead_code, reason = "not every bench runs programs for Kafka Streams")]
+pub(crate) mod streams;
+#[allow(dead_code, reason = "not every bench has targets of each kind")]
 pub(crate) mod table;
 
 use std::env;

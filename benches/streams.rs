@@ -1,0 +1,264 @@
+//! Gathering beside a program for Kafka Streams that makes the same events of the same topics, exactly once: orders in
+//! Avro and clicks in JSON, all there before the start. Needs Maven and a Java compiler.
+//!
+//!     cargo bench --bench streams                           # COHORTD_BENCH_EVENTS=200000 for a quick look
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
+
+mod support;
+
+#[path = "../tests/support/broker.rs"]
+#[expect(dead_code, reason = "tests also stop, kill and freeze it")]
+mod broker;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cohortd::kafka::{Admin, Brokers, TopicPlan, Watermarks};
+use cohortd::settings::{self, Kafka};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+use broker::Broker;
+use support::daemon::{Daemon, LONG};
+use support::knob;
+use support::streams::{Log, Pass, Program};
+use support::table::{Table, Target};
+
+/// The topics of the sources, with their partitions.
+const TOPICS: [(&str, i32); 2] = [("orders", 3), ("clicks", 2)];
+/// Of the topic of the events.
+const PARTITIONS: i32 = 4;
+const CUSTOMERS: u64 = 100_000;
+/// 2025-01-01.
+const START: u64 = 1_735_689_600_000;
+const DAYS_30: u64 = 30 * 86_400_000;
+const LOOK: Duration = Duration::from_millis(50);
+const ORDER: &str = "benches/streams/order.avsc";
+
+const SOURCES: &str = r#"
+[sources.orders]
+topic      = "orders"
+customer   = "buyer.id"
+time       = "paid_at"
+id         = "order_id"
+event      = "purchase"
+where      = 'status = "PAID"'
+properties = { amount = "total.value" }
+
+[sources.clicks]
+topic      = "clicks"
+format     = "json"
+customer   = "userId"
+time       = "timestamp"
+id         = "messageId"
+event      = { field = "event", names = { "Product Viewed" = "product_viewed", "Page Viewed" = "visit" } }
+properties = { sku = "properties.sku" }
+"#;
+
+struct Room {
+    bootstrap: String,
+    folder: tempfile::TempDir,
+    events: u64,
+    watermarks: Watermarks,
+}
+
+fn kafka(bootstrap: &str) -> Kafka {
+    Kafka {
+        on_stop: settings::OnStop::Stay,
+        bootstrap_servers: bootstrap.to_owned(),
+        group_id: "bench".to_owned(),
+        instance_id: "bench".to_owned(),
+        start: settings::Start::Earliest,
+        options: BTreeMap::new(),
+    }
+}
+
+fn manifest() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Room {
+    fn new(bootstrap: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let schemas = folder.path().join("schemas");
+        std::fs::create_dir_all(&schemas).unwrap();
+        std::fs::copy(manifest().join(ORDER), schemas.join("1.avsc")).unwrap();
+        std::fs::write(folder.path().join("sources.toml"), SOURCES).unwrap();
+        let rules = "[cohorts.regulars]\nwho = 'did purchase at least 3 times in the last 30 days'\n";
+        std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
+        let admin = Admin::new(&kafka(bootstrap), &Brokers::default()).unwrap();
+        for (name, partitions) in TOPICS.into_iter().chain([("rekeyed", PARTITIONS)]) {
+            let plan = TopicPlan { name, partitions, replicas: None, settings: &[("retention.ms", "-1")] };
+            admin.create(&plan, LONG).unwrap();
+        }
+        let watermarks = Watermarks::new(&kafka(bootstrap), &Brokers::default()).unwrap();
+        let events = knob("COHORTD_BENCH_EVENTS", 2_000_000);
+        Self { bootstrap: bootstrap.to_owned(), folder, events, watermarks }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the records of both sources, each under a key that is no customer's.
+    fn produce(&self) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap).set("linger.ms", "5").set("compression.type", "lz4");
+        config.set("queue.buffering.max.messages", "1000000");
+        let producer: BaseProducer = config.create().unwrap();
+        let (mut random, mut record) = (42_u64, Vec::new());
+        for number in 0..self.events {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (customer, at) = ((random >> 33) % CUSTOMERS, START + number * DAYS_30 / self.events);
+            record.clear();
+            let topic = if number % 2 == 0 {
+                order(&mut record, number, customer, at);
+                "orders"
+            } else {
+                record.extend_from_slice(click(number, customer, at).as_bytes());
+                "clicks"
+            };
+            let key = format!("{number:016x}");
+            let mut message = BaseRecord::<str, [u8]>::to(topic).key(&key).payload(&record);
+            while let Err((_, back)) = producer.send(message) {
+                producer.poll(Duration::from_millis(20));
+                message = back;
+            }
+            if number % 1_000 == 0 {
+                producer.poll(Duration::ZERO);
+            }
+        }
+        producer.flush(LONG).unwrap();
+    }
+
+    fn daemon(&self, group: &str, lanes: &str) -> Daemon {
+        Daemon::start(vec![
+            format!("kafka.bootstrap_servers={}", self.bootstrap),
+            format!("kafka.group_id={group}"),
+            "kafka.instance_id=bench".to_owned(),
+            format!("topics.prefix={group}."),
+            format!("topics.events_partitions={PARTITIONS}"),
+            format!("lanes={lanes}"),
+            format!("gather.sources={}", self.path("sources.toml").display()),
+            format!("rules.file={}", self.path("rules.toml").display()),
+            format!("schemas.dir={}", self.path("schemas").display()),
+            format!("state.dir={}", self.path(group).display()),
+        ])
+    }
+}
+
+/// An order of `benches/streams/order.avsc`, in Confluent framing.
+fn order(out: &mut Vec<u8>, number: u64, customer: u64, at: u64) {
+    let texts = |out: &mut Vec<u8>, texts: &[&str]| texts.iter().for_each(|one| text(out, one));
+    out.extend_from_slice(&[0, 0, 0, 0, 1]);
+    text(out, &format!("order-{number:010}"));
+    long(out, 1);
+    texts(out, &["web", &format!("c{customer:08}")]);
+    long(out, 1);
+    texts(out, &[&format!("c{customer}@example.org"), "Ada Example", "FR"]);
+    out.push(1);
+    for value in [19.99 + (number % 300) as f64, 3.5, 4.9] {
+        out.extend_from_slice(&f64::to_le_bytes(value));
+    }
+    text(out, "EUR");
+    let lines = number % 4 + 1;
+    long(out, lines.cast_signed());
+    for line in 0..lines {
+        text(out, &format!("SKU-{:05}", (number + line) % 5_000));
+        long(out, 1);
+        out.extend_from_slice(&f64::to_le_bytes(9.99));
+    }
+    long(out, 0);
+    long(out, (at - 60_000).cast_signed());
+    long(out, at.cast_signed());
+    texts(out, &["12 rue de la Paix", "Paris", "75002"]);
+    long(out, 0);
+    long(out, 1);
+    text(out, "spring-newsletter");
+    long(out, 0);
+    out.push(0);
+}
+
+/// A click as trackers send it, with 27 fields.
+fn click(number: u64, customer: u64, at: u64) -> String {
+    let event = if number % 4 == 1 { "Page Viewed" } else { "Product Viewed" };
+    let at = jiff::Timestamp::from_millisecond(at.cast_signed()).unwrap();
+    serde_json::json!({
+        "anonymousId": format!("a{customer:016x}"),
+        "channel": "client",
+        "context": {
+            "campaign": {"name": "spring", "source": "newsletter", "medium": "email"},
+            "ip": "192.0.2.17",
+            "library": {"name": "analytics.js", "version": "2.11.1"},
+            "locale": "fr-FR",
+            "page": {
+                "path": "/p/4711", "referrer": "https://www.example.org/", "title": "A good pair of shoes",
+                "url": "https://shop.example.org/p/4711?ref=newsletter"
+            },
+            "screen": {"width": 1440, "height": 900, "density": 2},
+            "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+        },
+        "event": event,
+        "integrations": {"All": true},
+        "messageId": format!("ajs-{number:016x}"),
+        "originalTimestamp": at.to_string(),
+        "properties": {"sku": format!("SKU-{:05}", number % 5_000), "price": 49.5, "currency": "EUR", "position": number % 20},
+        "receivedAt": at.to_string(),
+        "sentAt": at.to_string(),
+        "timestamp": at.to_string(),
+        "type": "track",
+        "userId": format!("c{customer:08}"),
+        "version": 1
+    })
+    .to_string()
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    long(out, text.len() as i64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Zigzag, as Avro has it.
+fn long(out: &mut Vec<u8>, value: i64) {
+    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn main() {
+    let Some(broker) = Broker::shared() else { return };
+    let room = Room::new(broker.bootstrap());
+    room.produce();
+    let mut table = Table::default();
+    let mut add = |what: &str, pass: &Pass, target| {
+        table.add(format!("{what}: records/s"), Target::None, pass.per_second, "");
+        table.add("  records per CPU-second, from the start", Target::None, pass.per_cpu_second, "");
+        table.add("  in the second half", target, pass.warm_per_cpu_second, "");
+    };
+    let log = Log { watermarks: &room.watermarks, topics: &TOPICS, records: room.events };
+    let schemas = [ORDER, "schemas/customer-event.avsc"].map(|file| manifest().join(file).display().to_string());
+    let streams = {
+        let program = Program::start("Rekey", &room.bootstrap, &room.folder, &schemas);
+        log.pass("rekey", || program.cpu())
+    };
+    add("Kafka Streams 4.4.0", &streams, Target::None);
+    let daemon = room.daemon("alone", "none");
+    let alone = log.pass("alone.gather", || daemon.cpu());
+    add("cohortd, gathering alone", &alone, Target::AtLeast(4.0 * streams.warm_per_cpu_second));
+    daemon.stop();
+    let mut daemon = room.daemon("decided", "1");
+    daemon.until(LOOK, |figures| figures.consumed() == room.events);
+    let per_cpu_second = room.events as f64 / daemon.cpu();
+    table.add(
+        "with a lane that decides one cohort: records per CPU-second",
+        Target::AtLeast(80_000.0),
+        per_cpu_second,
+        "",
+    );
+    daemon.stop();
+    table.print("gathering");
+}
