@@ -14,17 +14,13 @@ pub struct BatchCounts {
 
 impl Residents {
     /// Chooses customers to evict so that the others take at most `budget` bytes, about. The caller flushes those that
-    /// are dirty, `flushes` at most, with the current batch, and evicts all once it is committed.
+    /// are dirty with the current batch, or leaves them, and evicts the others once it is committed.
     #[must_use]
-    pub fn make_room(&mut self, budget: usize, mut flushes: usize) -> Vec<Slot> {
+    pub fn make_room(&mut self, budget: usize) -> Vec<Slot> {
         let mut victims = self.shard.make_room(budget);
         let stream_time = self.shard.stream_time();
-        victims.retain(|slot| {
-            // A due deadline that is not decided yet is only found in memory.
-            let stays = self.shard.next_deadline(*slot) < stream_time || (flushes == 0 && !self.shard.is_clean(*slot));
-            flushes -= usize::from(!stays && !self.shard.is_clean(*slot));
-            !stays
-        });
+        // A due deadline that is not decided yet is only found in memory.
+        victims.retain(|slot| self.shard.next_deadline(*slot) >= stream_time);
         victims
     }
 

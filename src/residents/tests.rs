@@ -63,7 +63,7 @@ fn decide(residents: &mut Residents, most: usize) -> Vec<Vec<(Instant, String)>>
 /// the last batch.
 fn end_batch(residents: &mut Residents, budget: usize) -> u64 {
     while residents.flush_next(i64::MAX).is_some() {}
-    let victims = residents.make_room(budget, 0);
+    let victims = residents.make_room(budget);
     residents.write().unwrap();
     residents.committed(&victims).rearmed
 }
@@ -83,14 +83,16 @@ fn who_was_evicted_comes_back_as_they_were_flushed() {
     }
     assert_eq!((flushed.len(), residents.oldest_dirty()), (50, Some(50)), "those of later batches stay dirty");
 
-    // Of those to evict only so many may be flushed; the others stay.
-    let victims = residents.make_room(0, 20);
-    assert_eq!(victims.len(), 50 + 20);
-    for slot in &victims {
-        if let Some(state) = residents.flush_one(*slot) {
+    // Of those to evict only so many are flushed; the others stay.
+    let mut victims = residents.make_room(0);
+    victims.retain(|slot| {
+        let leaves = flushed.len() < 50 + 20 || residents.shard().is_clean(*slot);
+        if leaves && let Some(state) = residents.flush_one(*slot) {
             flushed.push((state.customer.to_owned(), state.state));
         }
-    }
+        leaves
+    });
+    assert_eq!(victims.len(), 50 + 20);
     residents.write().unwrap();
     assert_eq!(residents.shard().len(), 100, "until the batch is committed everybody is in memory");
     residents.committed(&victims);

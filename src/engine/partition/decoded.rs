@@ -10,6 +10,8 @@ use crate::rules::RuleSet;
 const LEAST: usize = 64;
 /// Bytes of most decoded states.
 const DECODED_BYTES: usize = 3_072;
+/// Places of customers who were packed that keep their memory for the next ones.
+const REUSED_PLACES: usize = 256;
 /// A decoded state that takes more is not used again for another customer.
 const REUSED_MAX: usize = 32 << 10;
 /// Changes of one state after which its bytes are measured again: until then they add one time to a few lists.
@@ -132,7 +134,7 @@ impl DecodedStates {
         let entry = &mut self.entries[place];
         let bytes = std::mem::take(&mut entry.bytes) as usize;
         self.bytes -= bytes;
-        if bytes > REUSED_MAX {
+        if bytes > REUSED_MAX || self.free.len() >= REUSED_PLACES {
             entry.state = CustomerState::new(rules);
         } else {
             entry.state.recycle(&mut self.spares);

@@ -140,17 +140,27 @@ impl Slab {
         self.free_bytes > FREE_MIN + self.chunks.len() * (CHUNK_UNITS * UNIT / 8)
     }
 
-    /// Moves all blocks together. `blocks`: every one in use.
+    /// Moves all blocks together, in the order in which they lie: each chunk is given back before the next one is needed.
+    /// `blocks`: every one in use.
     pub(super) fn compact<'b>(&mut self, blocks: impl Iterator<Item = &'b mut Block>) {
         let mut compact = Self::new();
         std::mem::swap(&mut compact.large, &mut self.large);
         std::mem::swap(&mut compact.free_large, &mut self.free_large);
-        for block in blocks {
+        let mut small = Vec::new();
+        for block in blocks.filter(|block| !block.is_empty()) {
             if block.is_small() {
-                *block = compact.store(self.get(*block));
+                small.push(block);
             } else {
                 compact.used_bytes += block.bytes();
             }
+        }
+        small.sort_unstable_by_key(|block| block.place);
+        let mut emptied = 0;
+        for block in small {
+            let (chunk, _) = position(block.place);
+            self.chunks[emptied..chunk].fill_with(Box::default);
+            emptied = chunk;
+            *block = compact.store(self.get(*block));
         }
         *self = compact;
     }

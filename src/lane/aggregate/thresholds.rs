@@ -12,6 +12,7 @@ use crate::engine::{Detail, Slot, Standing, Thresholds};
 use crate::event::stored_hash::tie_hash;
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
+use crate::lane::output::size::FlushRoom;
 use crate::lane::partition::state::Partition;
 use crate::lane::summaries::updates::ThresholdsUpdate;
 use crate::store::{Recorded, StoreError, ThresholdsProgress, places};
@@ -106,7 +107,8 @@ impl Partition {
             self.reconsider(slot, &old);
         }
         self.emit(self.round(), Detail::Full, context, plan);
-        self.flush_all(usize::MAX, plan);
+        let mut room = FlushRoom::UNBOUNDED;
+        self.flush_all(&mut room, plan);
         Ok(())
     }
 

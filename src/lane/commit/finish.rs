@@ -9,6 +9,7 @@ use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
 use crate::lane::output::rejection::DeadLettered;
+use crate::lane::output::size::FlushRoom;
 use crate::lane::partition::flush::Share;
 use crate::metrics::Stage;
 
@@ -22,7 +23,7 @@ impl Lane {
     /// Completes the plan over all partitions and publishes it.
     pub(in crate::lane) fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
         let share = self.share();
-        let share = Share { flushes: self.plan_size.flushes(&plan).div_ceil(self.partitions.len().max(1)), ..share };
+        let share = Share { room: self.plan_size.flush_room(&plan).part(self.partitions.len()), ..share };
         let mut victims = BTreeMap::new();
         for partition in self.partitions.values_mut() {
             // Memory that is short is freed even while nothing is read.
@@ -54,7 +55,7 @@ impl Lane {
         Share {
             customer_bytes: bytes / self.memory_gate.customer_memory_divisor(),
             unflushed_events: i64::try_from(events).unwrap_or(i64::MAX),
-            flushes: usize::MAX,
+            room: FlushRoom::UNBOUNDED,
         }
     }
 
@@ -127,15 +128,15 @@ impl Lane {
         let started = Moment::now();
         while started.elapsed() < limit {
             let mut plan = Plan::default();
-            let mut flushed = 0;
+            let mut room = self.plan_size.flush_room(&plan);
+            let before = room;
             for number in numbers {
-                let left = self.plan_size.records() - flushed;
-                if let Some(partition) = self.partitions.get_mut(number).filter(|_| left > 0) {
-                    flushed += partition.flush_all(left, &mut plan);
+                if let Some(partition) = self.partitions.get_mut(number).filter(|_| !room.is_spent()) {
+                    partition.flush_all(&mut room, &mut plan);
                 }
             }
             self.finish(plan)?;
-            if flushed == 0 || self.pending.is_some() {
+            if room == before || self.pending.is_some() {
                 break;
             }
         }

@@ -19,23 +19,56 @@ const BYTES_MAX: usize = 64 << 20;
 const BYTES_MIN: usize = 1 << 20;
 /// A batch is in memory at least twice: as read and as to be written.
 const COPIES: u64 = 2;
+/// Bytes that a record of a plan takes until it is committed, besides its own: there, in what the database is to write, and
+/// with the producer.
+const RECORD_BYTES: u64 = 1_536;
 /// Bytes that an event needs during its batch, besides its own: a new customer, their changes, and a state that is
 /// flushed to make room.
 const EVENT_BYTES: u64 = 2_048;
 const EVENTS_MIN: usize = 64;
 /// Transactions in a row that must commit before the limits are doubled again.
 const GROW_AFTER: u32 = 8;
-/// One in this many of a plan's records may be a flushed state although the plan is full of outputs. Otherwise states
-/// would never be flushed while outputs are many, and a restart would read ever more again.
+/// One in this many of a plan's records, and of its bytes, may be of flushed states although the plan is full of outputs.
+/// Otherwise states would never be flushed while outputs are many, and a restart would read ever more again.
 const FLUSHES_AT_LEAST: usize = 4;
 /// A deadline produces about this many records: a change, a membership row, a state.
 const RECORDS_A_DEADLINE: usize = 4;
+
+/// What may still be flushed with a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lane) struct FlushRoom {
+    pub(in crate::lane) states: usize,
+    /// Of these states.
+    pub(in crate::lane) bytes: usize,
+}
+
+impl FlushRoom {
+    pub(in crate::lane) const UNBOUNDED: Self = Self { states: usize::MAX, bytes: usize::MAX };
+
+    pub(in crate::lane) fn is_spent(self) -> bool {
+        self.states == 0 || self.bytes == 0
+    }
+
+    /// A state of so many bytes is flushed: the last one may be larger than what is left.
+    pub(in crate::lane) fn spend(&mut self, bytes: usize) {
+        self.states = self.states.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// One of so many equal parts; there is something in each.
+    pub(in crate::lane) fn part(self, of: usize) -> Self {
+        let of = of.max(1);
+        Self { states: self.states.div_ceil(of), bytes: self.bytes.div_ceil(of) }
+    }
+}
 
 pub(in crate::lane) struct PlanSize {
     /// Most events of one batch, by the memory for batches.
     events_max: usize,
     /// Most bytes of the records of one batch, by the memory for batches.
     read_max: u64,
+    /// Most records of one transaction, by the memory for batches.
+    records_max: usize,
     bytes_max: usize,
     /// How often the limits were halved, minus how often doubled.
     halved: u32,
@@ -52,6 +85,7 @@ impl PlanSize {
         Self {
             events_max: settings.batch.max_records.min(events.max(EVENTS_MIN)),
             read_max: settings.batch.max_bytes.min((batches / COPIES).max(BYTES_MIN as u64)),
+            records_max: usize::try_from(batches / RECORD_BYTES).unwrap_or(usize::MAX).min(RECORDS_MAX),
             bytes_max: queues.clamp(BYTES_MIN, BYTES_MAX),
             halved: 0,
             committed_in_a_row: 0,
@@ -60,7 +94,7 @@ impl PlanSize {
 
     /// Records of one transaction.
     pub(in crate::lane) fn records(&self) -> usize {
-        (RECORDS_MAX >> self.halved).max(RECORDS_MIN)
+        (self.records_max >> self.halved).max(RECORDS_MIN)
     }
 
     /// Input records of one batch.
@@ -80,12 +114,18 @@ impl PlanSize {
 
     /// Has the plan reached a limit?
     pub(in crate::lane) fn is_full(&self, plan: &Plan) -> bool {
-        plan.records.len() >= self.records() || plan.bytes() >= self.bytes_max >> self.halved
+        plan.records.len() >= self.records() || plan.bytes() >= self.bytes()
     }
 
-    /// States that may still be flushed with a plan.
-    pub(in crate::lane) fn flushes(&self, plan: &Plan) -> usize {
-        self.records().saturating_sub(plan.records.len()).max(self.records() / FLUSHES_AT_LEAST)
+    /// Bytes of the records of one transaction, about.
+    fn bytes(&self) -> usize {
+        self.bytes_max >> self.halved
+    }
+
+    /// What may still be flushed with a plan.
+    pub(in crate::lane) fn flush_room(&self, plan: &Plan) -> FlushRoom {
+        let left = |most: usize, taken: usize| most.saturating_sub(taken).max(most / FLUSHES_AT_LEAST);
+        FlushRoom { states: left(self.records(), plan.records.len()), bytes: left(self.bytes(), plan.bytes()) }
     }
 
     /// A transaction was too old before it could be committed: halves the limits. False: they are at their minimum.
@@ -138,12 +178,13 @@ mod tests {
         let mut of = |mib: u64| {
             settings.memory.limit = mib << 20;
             let size = PlanSize::new(&settings);
-            (size.read_bytes(), size.events())
+            (size.read_bytes(), size.events(), size.records())
         };
         let (little, enough) = (of(128), of(4_096));
         assert!((BYTES_MIN as u64..128 << 20 >> 5).contains(&little.0), "{little:?}");
         assert!((1_000..5_000).contains(&little.1), "{little:?}");
-        assert_eq!(enough, (settings.batch.max_bytes, settings.batch.max_records));
+        assert!((2_000..10_000).contains(&little.2), "{little:?}");
+        assert_eq!(enough, (settings.batch.max_bytes, settings.batch.max_records, RECORDS_MAX));
     }
 
     #[test]
@@ -151,7 +192,7 @@ mod tests {
         let (mut size, plan) = (size(), Plan::default());
         let first = (size.records(), size.events());
         while size.note_too_slow(&plan, Duration::from_secs(10)) {
-            assert!(size.decisions() >= 1 && size.events() >= 1 && size.flushes(&plan) >= 1);
+            assert!(size.decisions() >= 1 && size.events() >= 1 && !size.flush_room(&plan).is_spent());
         }
         assert_eq!(size.records(), RECORDS_MIN);
         assert!(!size.note_too_slow(&plan, Duration::from_secs(10)), "there is an end to it");

@@ -7,6 +7,7 @@ use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::output::plan::{Part, Plan, Tally};
 use crate::lane::output::record::{OutputRecord, Topic};
+use crate::lane::output::size::FlushRoom;
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::{Checkpoint, Partition};
 use crate::metrics::{Fired, Metrics};
@@ -24,8 +25,8 @@ pub(in crate::lane) struct Share {
     pub(in crate::lane) customer_bytes: usize,
     /// Events whose changes may stay unflushed; after a crash they are read again.
     pub(in crate::lane) unflushed_events: i64,
-    /// Customers that may be flushed with one plan.
-    pub(in crate::lane) flushes: usize,
+    /// What may be flushed with one plan.
+    pub(in crate::lane) room: FlushRoom,
 }
 
 /// Adds a flushed state to the plan, as its changelog record, and counts it.
@@ -104,28 +105,25 @@ impl Partition {
         by_events.max(by_age)
     }
 
-    /// Flushes at most `most` changed customers with the current batch. Returns how many.
-    pub(in crate::lane) fn flush_all(&mut self, most: usize, plan: &mut Plan) -> usize {
+    /// Flushes changed customers with the current batch while there is room.
+    pub(in crate::lane) fn flush_all(&mut self, room: &mut FlushRoom, plan: &mut Plan) {
         self.begin();
-        self.flush_before(i64::MAX, most, plan)
+        self.flush_before(i64::MAX, room, plan);
     }
 
-    /// Flushes at most `most` customers dirty since a batch that began at or before `limit`, with the current batch.
-    /// Returns how many.
-    fn flush_before(&mut self, limit: i64, most: usize, plan: &mut Plan) -> usize {
+    /// Flushes customers dirty since a batch that began at or before `limit`, with the current batch, while there is room.
+    fn flush_before(&mut self, limit: i64, room: &mut FlushRoom, plan: &mut Plan) {
         let now = self.stream_time();
         let part = self.part.as_mut().expect("a batch is under way");
-        let mut flushed = 0;
-        while flushed < most
+        while !room.is_spent()
             && let Some(state) = self.residents.flush_next(limit)
         {
             if let Some(pass) = &mut self.survey_pass {
                 pass.flushed(&state, now);
             }
+            room.spend(state.state.len());
             put_state(state, part, &mut self.ranks, plan);
-            flushed += 1;
         }
-        flushed
     }
 
     /// Ends the batch: flushes changes that have waited long enough or must make room, and completes the partition's
@@ -136,28 +134,33 @@ impl Partition {
         if self.part.is_none() {
             return Vec::new();
         }
-        let mut left = share.flushes;
+        let mut room = share.room;
         if let Some(limit) = self.flush_limit(context, share) {
-            left -= self.flush_before(limit, left, plan);
+            self.flush_before(limit, &mut room, plan);
         }
-        let victims = self.residents.make_room(share.customer_bytes, left);
-        for slot in &victims {
-            self.flush_one(*slot, plan);
-        }
+        let mut victims = self.residents.make_room(share.customer_bytes);
+        victims.retain(|slot| {
+            let leaves = !room.is_spent() || self.residents.shard().is_clean(*slot);
+            if leaves && let Some(bytes) = self.flush_one(*slot, plan) {
+                room.spend(bytes);
+            }
+            leaves
+        });
         self.complete(context, plan);
         victims
     }
 
-    /// Flushes one customer with the current batch, if they are dirty.
-    pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
+    /// Flushes one customer with the current batch, if they are dirty. Returns the bytes of their state if so.
+    pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) -> Option<usize> {
         let now = self.stream_time();
-        if let Some(state) = self.residents.flush_one(slot) {
-            let part = self.part.as_mut().expect("a batch is under way");
-            if let Some(pass) = &mut self.survey_pass {
-                pass.flushed(&state, now);
-            }
-            put_state(state, part, &mut self.ranks, plan);
+        let state = self.residents.flush_one(slot)?;
+        let part = self.part.as_mut().expect("a batch is under way");
+        if let Some(pass) = &mut self.survey_pass {
+            pass.flushed(&state, now);
         }
+        let bytes = state.state.len();
+        put_state(state, part, &mut self.ranks, plan);
+        Some(bytes)
     }
 
     /// Completes the partition's part of the plan: recorded inputs, META and its parts.
