@@ -61,6 +61,15 @@ impl Sizes {
     }
 }
 
+/// Which records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Of transactions only those that are committed.
+    Committed,
+    /// Also those of transactions that are open, or were aborted.
+    All,
+}
+
 /// Options by their name in librdkafka.
 type Options = Vec<(&'static str, String)>;
 
@@ -181,9 +190,13 @@ pub(super) fn temporary_member(settings: &Kafka) -> ClientConfig {
 }
 
 /// A reader of assigned partitions.
-pub(super) fn reader(settings: &Kafka, bytes: usize) -> ClientConfig {
+pub(super) fn reader(settings: &Kafka, isolation: Isolation, bytes: usize) -> ClientConfig {
+    let isolation = match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::All => "read_uncommitted",
+    };
     // One partition after the other: larger answers, fewer round trips, no waiting at the end of a partition.
-    layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, "read_committed"))
+    layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, isolation))
 }
 
 /// A reader that follows many partitions.
@@ -270,7 +283,8 @@ mod tests {
         for config in [
             member(&settings, 64 << 20),
             temporary_member(&settings),
-            reader(&settings, 64 << 20),
+            reader(&settings, Isolation::Committed, 64 << 20),
+            reader(&settings, Isolation::All, 64 << 20),
             follower(&settings, 8 << 20),
             observer(&settings),
             admin(&settings),

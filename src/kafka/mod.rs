@@ -35,7 +35,7 @@ mod watermarks;
 
 pub use admin::{Admin, Created, Topic, TopicPlan};
 pub use brokers::{BrokerState, Brokers};
-pub use config::Sizes;
+pub use config::{Isolation, Sizes};
 pub use consumer::{Committed, Consumer, Membership, Polled};
 pub use diagnosis::{ConnectionProblem, diagnose};
 pub use end_offsets::EndOffsets;

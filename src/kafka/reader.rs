@@ -12,14 +12,14 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::assigned;
 use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
-use super::config;
+use super::config::{self, Isolation};
 use super::failure::{Cause, Failure};
 use super::leaders;
 use super::native::{self, Content, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
 
-/// A client that reads what it is given; committed records only.
+/// A client that reads what it is given.
 pub struct Reader {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
@@ -66,12 +66,27 @@ const ROUND_WAIT: Duration = Duration::from_millis(20);
 const SILENT_MAX: Duration = Duration::from_secs(5);
 
 impl Reader {
-    /// Does not connect. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
+    /// Of committed records. Does not connect. `fetch_bytes` as for
+    /// [`Consumer::subscribe`](super::Consumer::subscribe).
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
-        let (queue, client) = assigned::create(&config::reader(settings, fetch_bytes), "creating the reader", brokers)?;
+        Self::isolated(settings, Isolation::Committed, fetch_bytes, brokers)
+    }
+
+    /// The same, of these records.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn isolated(
+        settings: &Kafka,
+        isolation: Isolation,
+        fetch_bytes: usize,
+        brokers: &Brokers,
+    ) -> Result<Self, Failure> {
+        let config = config::reader(settings, isolation, fetch_bytes);
+        let (queue, client) = assigned::create(&config, "creating the reader", brokers)?;
         Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: Cell::new(true) })
     }
 
@@ -159,7 +174,7 @@ impl Reader {
         Round { records, end: Read::Nothing }
     }
 
-    /// Is there a committed record in these offsets of a partition for which `is` says so? Reads them to their end, or to
+    /// Is there a record in these offsets of a partition for which `is` says so? Reads them to their end, or to
     /// such a record. `between` is called between polls.
     ///
     /// # Errors

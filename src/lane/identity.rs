@@ -121,6 +121,12 @@ pub(in crate::lane) fn begins_anew(committed: &Committed) -> bool {
     OffsetMark::read(&committed.metadata).is_some_and(OffsetMark::begins_anew)
 }
 
+/// The number of the transaction of this group that a committed offset is of, if the state ends before it.
+pub(in crate::lane) fn ahead(meta: &Meta, committed: &Committed) -> Option<u64> {
+    let mark = OffsetMark::read(&committed.metadata)?;
+    (mark.sequence > meta.sequence).then_some(mark.sequence)
+}
+
 /// Compares a partition's state with the log and with the group's committed offsets. `held`: the offsets that the input
 /// holds now.
 ///

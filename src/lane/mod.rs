@@ -44,13 +44,15 @@
 //! | `failures` | failed partitions, and access that brokers deny |
 //! | `resources` | pausing while memory or disk are short |
 //!
-//! `identity` says whether the state belongs to the log, and what to do if not. `answers` answers operators' questions.
+//! `identity` says whether the state belongs to the log, and what to do if not. `changelog_reader` finds META of one
+//! transaction. `answers` answers operators' questions.
 //!
 //! What any loop does that reads in a group and writes transactions is in `crate::member`: waiting for schemas, starting
 //! a producer, cutting dead letters.
 
 mod aggregate;
 mod answers;
+mod changelog_reader;
 mod commit;
 mod context;
 mod error;

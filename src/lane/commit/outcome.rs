@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::kafka::{Brokers, Consumer, Failure, Producer, Reader, Watermarks};
+use crate::kafka::{Consumer, Producer};
+use crate::lane::changelog_reader::ChangelogReader;
 use crate::lane::context::Context;
 use crate::lane::partition::state::Partition;
-use crate::settings::Kafka;
 
 /// How publishing a plan ended.
 #[derive(Debug)]
@@ -44,26 +44,9 @@ pub(super) struct PublishTools<'a> {
     /// The lane is stopping, and its partitions stay assigned to it.
     pub(super) stopped: bool,
     pub(super) context: &'a Context,
-    pub(super) changelog: ChangelogTools<'a>,
+    /// The lane's partitions.
+    pub(super) partitions: &'a BTreeMap<i32, Partition>,
+    pub(super) changelog: ChangelogReader<'a>,
     /// Called between steps to report that the lane is alive.
     pub(super) report_alive: &'a dyn Fn(),
-}
-
-/// What reading the changelog needs of the lane.
-pub(super) struct ChangelogTools<'a> {
-    pub(super) partitions: &'a BTreeMap<i32, Partition>,
-    pub(super) watermarks: &'a Watermarks,
-    pub(super) kafka: &'a Kafka,
-    pub(super) brokers: &'a Brokers,
-    pub(super) fetch_bytes: usize,
-}
-
-impl ChangelogTools<'_> {
-    /// A reader of its own: the lane's may be in the middle of a restore.
-    ///
-    /// # Errors
-    /// `Fatal` when librdkafka refuses an option.
-    pub(super) fn reader(&self) -> Result<Reader, Failure> {
-        Reader::new(self.kafka, self.fetch_bytes, self.brokers)
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::kafka::BrokerState;
 use crate::lane::answers::answer;
-use crate::lane::commit::outcome::{AbortCause, ChangelogTools, PublishOutcome, PublishTools};
+use crate::lane::changelog_reader::ChangelogReader;
+use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::pending::PendingBatch;
 use crate::lane::commit::publish::publish;
 use crate::lane::commit::resolve::resolve_unknown;
@@ -22,7 +23,6 @@ impl Lane {
     /// Tries once to publish the pending plan; afterwards it is committed, discarded, or still pending.
     pub(in crate::lane) fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let fetch_bytes = self.queue_bytes() / 4;
         let report_alive = || {
             self.health.lane(self.number).report_alive();
             answer(&self.inbox, &self.partitions, &self.context);
@@ -33,13 +33,8 @@ impl Lane {
             writer: self.writer,
             stopped: self.stopped,
             context: &self.context,
-            changelog: ChangelogTools {
-                partitions: &self.partitions,
-                watermarks: &self.watermarks,
-                kafka: &self.settings.kafka,
-                brokers: &self.brokers,
-                fetch_bytes,
-            },
+            partitions: &self.partitions,
+            changelog: ChangelogReader::new(&self.settings, &self.brokers, &self.watermarks, &self.context),
             report_alive: &report_alive,
         };
         let outcome = match std::mem::take(&mut pending.is_unknown) {

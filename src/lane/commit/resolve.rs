@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::kafka::{Failure, Kind, Record};
+use crate::kafka::{Failure, Isolation, Kind};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -10,8 +10,6 @@ use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::Plan;
 use crate::member::transactions::recreate_producer;
 use crate::metrics::Transaction;
-use crate::store::decode_meta;
-use crate::store::layout::changelog;
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
@@ -83,24 +81,14 @@ pub(super) fn resolve(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
 /// transaction whose records they aborted. Taken for committed, its changes would never be told.
 fn is_in_changelog(plan: &Plan, tools: &PublishTools<'_>) -> Result<Result<bool, String>, LaneError> {
     // A partition that is no longer here is decided again by its next owner, whatever the outcome.
-    let known = plan.parts.iter().find_map(|part| Some((part, tools.changelog.partitions.get(&part.partition)?)));
+    let known = plan.parts.iter().find_map(|part| Some((part, tools.partitions.get(&part.partition)?)));
     let Some((part, partition)) = known else { return Ok(Ok(true)) };
-    let topic = &tools.context.topics.changelog;
-    let held = || tools.changelog.watermarks.range(topic, part.partition, ASK);
-    let mut reader = tools.changelog.reader()?;
     // Nothing of this transaction can lie before the end of the last one.
     let next = partition.residents.database().changelog_next()?.unwrap_or(0);
-    let is_meta = |record: &Record<'_>| {
-        record.key() == Some(&[changelog::META])
-            && record.payload().and_then(|value| decode_meta(value).ok()).map(|meta| meta.sequence)
-                == Some(part.meta.sequence)
-    };
-    let outcome = patiently(tools.report_alive, || {
-        let held = held()?;
-        reader.holds(topic, part.partition, next.max(held.start)..held.end, is_meta, tools.report_alive)
-    });
-    reader.discard();
-    outcome
+    let (number, sequence) = (part.partition, part.meta.sequence);
+    patiently(tools.report_alive, || {
+        tools.changelog.has_meta(Isolation::Committed, number, |_| next, sequence, tools.report_alive)
+    })
 }
 
 /// Asks until there is an answer. The inner `Err`: access is denied, with the broker's text.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::wall_clock;
 use crate::engine::{Engine, Observed, Shard};
 use crate::event::Instant;
-use crate::kafka::Failure;
+use crate::kafka::{Committed, Failure, Isolation};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::identity;
@@ -25,6 +25,10 @@ const ASK: Duration = Duration::from_secs(1);
 
 /// How long an input may end before the state does until this is taken for real.
 const SHORT_FOR: Duration = Duration::from_secs(15);
+
+/// Records at the end of a changelog among which those of a transaction that was aborted are looked for: more than a few
+/// of the largest transactions have.
+const ABORTED_WITHIN: i64 = 300_000;
 
 /// How long to wait for a version of the rules that another process has applied.
 const RULES_WITHIN: Duration = Duration::from_secs(60);
@@ -58,7 +62,14 @@ impl Restore {
                     );
                     return Ok(self.wait(Stage::Changelog(stage), WaitCause::Kafka, detail, tools));
                 }
-                identity::check(meta, &stage.committed, &held, &context.log()).map_err(LaneError::Configuration)?;
+                let committed = match self.without_aborted(meta, &stage.committed, tools) {
+                    Ok(committed) => committed,
+                    Err(Failure::Retry(cause)) => {
+                        return Ok(self.wait_for_kafka(Stage::Changelog(stage), cause, tools));
+                    }
+                    Err(failure) => return Err(failure.into()),
+                };
+                identity::check(meta, &committed, &held, &context.log()).map_err(LaneError::Configuration)?;
                 let Some(rules) = self.rules_of(meta, context)? else {
                     let detail =
                         format!("the newest version of the rules has not come from {} yet", context.topics.rules);
@@ -105,6 +116,31 @@ impl Restore {
             to - from,
             tools,
         ))
+    }
+
+    /// The committed offset; none, as if it had expired, where it is of a transaction that brokers aborted: it is seen where
+    /// a broker was killed meanwhile. If META of that transaction is not there at all, the changelog has lost it.
+    fn without_aborted(
+        &self,
+        meta: &Meta,
+        committed: &Committed,
+        tools: &RestoreTools<'_>,
+    ) -> Result<Committed, Failure> {
+        let report_alive = || tools.health.report_alive();
+        if let Some(sequence) = identity::ahead(meta, committed) {
+            let from = |end: i64| end - ABORTED_WITHIN;
+            let found = tools.changelog.has_meta(Isolation::All, self.partition, from, sequence, &report_alive);
+            if found.map_err(Failure::at_work)? {
+                tracing::warn!(
+                    partition = self.partition,
+                    committed = committed.offset,
+                    state = meta.next_offset,
+                    "The brokers kept the offset of a transaction whose records they aborted; it is decided again."
+                );
+                return Ok(Committed { offset: None, ..committed.clone() });
+            }
+        }
+        Ok(committed.clone())
     }
 
     /// The rules that decided the state. `None`: another process has applied a version that this one has not read yet.

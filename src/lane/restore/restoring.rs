@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::kafka::Reader;
+use crate::lane::changelog_reader::ChangelogReader;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::restore::stages::{Restore, RestoreTools, Step};
@@ -71,6 +72,7 @@ impl Lane {
                 consumer: &self.consumer,
                 watermarks: &self.watermarks,
                 reader,
+                changelog: ChangelogReader::new(&self.settings, &self.brokers, &self.watermarks, &self.context),
                 schemas: &mut self.schemas,
                 memory: &self.memory,
                 context: &self.context,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as Moment};
 
 use crate::codec::Schemas;
 use crate::kafka::{Cause, Consumer, Failure, Reader, Watermarks};
+use crate::lane::changelog_reader::ChangelogReader;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::partition::state::Partition;
@@ -62,6 +63,7 @@ pub(super) struct RestoreTools<'a> {
     pub(super) watermarks: &'a Watermarks,
     pub(super) reader: &'a mut Reader,
     pub(super) schemas: &'a mut Schemas,
+    pub(super) changelog: ChangelogReader<'a>,
     pub(super) memory: &'a SharedMemory,
     pub(super) context: &'a Context,
     pub(super) start: settings::Start,

@@ -369,8 +369,13 @@ impl Lab {
         Stranger(client)
     }
 
-    /// A producer that writes in transactions, as one does that has each of its records exactly once.
+    /// A producer that writes to the input in transactions, as one does that has each of its records exactly once.
     pub(super) fn transactions(&self) -> Transactions {
+        self.transactions_in("in")
+    }
+
+    /// The same to another topic.
+    pub(super) fn transactions_in(&self, kind: &str) -> Transactions {
         let client: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("transactional.id", format!("{}-source", self.name))
@@ -378,7 +383,7 @@ impl Lab {
             .create()
             .unwrap();
         client.init_transactions(LONG).unwrap();
-        Transactions { client, topic: self.topic("in") }
+        Transactions { client, topic: self.topic(kind) }
     }
 
     /// Starts a process; `sets` come after, and so win over, the lab's own.
@@ -627,7 +632,7 @@ impl Member {
     }
 }
 
-/// Writes to the input in transactions.
+/// Writes to a topic in transactions.
 pub(super) struct Transactions {
     client: ThreadedProducer<DefaultProducerContext>,
     topic: String,

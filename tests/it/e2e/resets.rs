@@ -8,6 +8,7 @@ use std::time::Duration;
 use cohortd::clock::wall_clock;
 use cohortd::codec::Output;
 use cohortd::kafka::partition_of;
+use cohortd::store::{decode_meta, encode_meta};
 
 use super::daemon::Daemon;
 use super::lab::{Lab, Seen};
@@ -91,6 +92,34 @@ fn offsets_set_by_another_program_are_refused_and_set_back() {
     assert!(printed.contains("nothing is lost or published twice"), "{printed}");
     assert!(done(&lab, &["--from", "stored"]).contains("nothing to do"));
     go_on(&lab, &mut random, &[Vec::new(), Vec::new()]);
+}
+
+/// As brokers have been seen to leave a group whose coordinator was killed.
+#[test]
+fn an_offset_of_a_transaction_that_was_aborted_leaves_no_record_out() {
+    let Some(lab) = Lab::new("kept", 1, shop::RULES) else { return };
+    let mut random = Random::seeded("kept");
+    history(&lab, &mut random);
+    let log = lab.read("log").concat();
+    let last = log.iter().rfind(|seen| seen.key == b"M").unwrap();
+    let mut meta = decode_meta(last.payload.as_ref().unwrap()).unwrap();
+    meta.sequence += 1;
+    let mut bytes = Vec::new();
+    encode_meta(&meta, &mut bytes);
+    let open = shop::open(&lab, random.next(), 30, 150);
+    thread::sleep(Duration::from_secs(1));
+    open.close();
+    lab.transactions_in("log").abort(&[("M", bytes)]);
+    lab.set_offset_in(&lab.name, "in", 0, lab.end("in", 0), &format!("cohortd 1 {} {:016x}", meta.sequence, 7));
+    let mut daemon = lab.start("one", &sets());
+    daemon.ready();
+    assert!(daemon.says("The brokers kept the offset of a transaction whose records they aborted"));
+    daemon.stop();
+    go_on(&lab, &mut random, &[Vec::new()]);
+
+    // One that the changelog never held: it has lost it.
+    lab.set_offset_in(&lab.name, "in", 0, lab.end("in", 0), &format!("cohortd 1 {} {:016x}", u64::MAX, 7));
+    refused(&lab, &["one of them has lost records", "`cohortd reset --from stored --yes`"], &["--from", "stored"]);
 }
 
 #[test]
