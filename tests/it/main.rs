@@ -48,4 +48,5 @@ mod support {
     pub(crate) mod preload;
     #[allow(dead_code, reason = "the tests at random use all of it")]
     pub(crate) mod proxy;
+    pub(crate) mod python;
 }

@@ -113,6 +113,20 @@ impl Apicurio {
         u32::try_from(answer["id"].as_u64().expect("an id")).expect("a small one")
     }
 
+    /// The text of a schema, by its id.
+    pub(crate) fn schema(&self, id: u32) -> String {
+        let (status, answer) = self.ask("GET", &format!("/schemas/ids/{id}"), "").expect("an answer");
+        assert_eq!(status, 200, "{answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+        answer["schema"].as_str().expect("a text").to_owned()
+    }
+
+    /// A Java with the library of Avro that the registry brings: the options that find it.
+    pub(crate) fn java_with_avro() -> Option<(PathBuf, String)> {
+        let (java, program) = java().and_then(|java| Ok((java, program()?))).ok()?;
+        Some((java, format!("{}/lib/main/*", program.display())))
+    }
+
     fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         let length = body.len();

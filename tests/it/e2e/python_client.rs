@@ -1,55 +1,24 @@
 //! A client in another language, with a schema registry.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use cohortd::codec::Output;
 use serde_json::Value;
 
 use super::lab::Lab;
 use super::registry::Registry;
+use super::{avro, eventually};
+use crate::support::apicurio::Apicurio;
+use crate::support::python::python;
 
 const RULES: &str = r#"
 [cohorts.buyers]
 who = "did purchase where amount > 10 in the last 30 days"
 until = "did refund since last purchase"
 "#;
-
-/// Python with the client, made once; `None`, with the reason on stdout, where that cannot be done. Under CI it must.
-fn python() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "where the tests keep what they fetch")]
-    let root = env::var("COHORTD_CACHE")
-        .map_or_else(|_| PathBuf::from(env::var("HOME").unwrap()).join(".cache/cohortd"), PathBuf::from);
-    let venv = root.join("venv");
-    let python = venv.join("bin/python");
-    let mark = venv.join("confluent-kafka-2.16.0");
-    if mark.exists() {
-        return Some(python);
-    }
-    println!("making {} with confluent-kafka, once", venv.display());
-    fs::create_dir_all(&root).unwrap();
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    let made = run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv)).and_then(|()| {
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", "confluent-kafka[avro,schemaregistry]==2.16.0"]))
-    });
-    match made {
-        Ok(()) => {
-            fs::write(&mark, "").unwrap();
-            Some(python)
-        }
-        Err(reason) => {
-            assert!(env::var_os("CI").is_none(), "the outside client needs python3 with venv and pip: {reason}");
-            println!("skipped: no confluent-kafka for Python: {reason}");
-            None
-        }
-    }
-}
 
 #[test]
 fn a_python_client_writes_the_events_and_reads_the_changes() {
@@ -139,4 +108,87 @@ fn the_python_of_the_page_sends_events_that_are_applied() {
     let changes = lab.read("changes").concat();
     assert_eq!(changes.iter().map(|seen| seen.key()).collect::<Vec<_>>(), ["ana"]);
     daemon.stop();
+}
+
+/// Orders by Confluent's serializer for Avro, clicks by that for JSON Schema, tickets in bare JSON; a real registry.
+#[test]
+fn records_of_confluents_serializers_with_a_real_registry_are_gathered() {
+    let (Some(python), Some(registry)) = (python(), Apicurio::shared()) else { return };
+    let sources = format!(
+        r#"
+[schemas]
+registry = "{}"
+
+[sources.orders]
+topic = "{{name}}-orders"
+customer = "buyer.id"
+time = "paid_at"
+id = "order_id"
+event = "purchase"
+where = 'status = "PAID"'
+properties = {{ amount = "total", due = "due" }}
+
+[sources.clicks]
+topic = "{{name}}-clicks"
+format = "json"
+customer = "user.id"
+time = {{ field = "at", unit = "seconds" }}
+event = {{ field = "action", names = {{ view = "product_viewed" }} }}
+properties = {{ page = "page.path" }}
+
+[sources.tickets]
+topic = "{{name}}-tickets"
+format = "json"
+customer = ["requester.id", "requester.mail"]
+time = "at"
+event = "ticket_opened"
+properties = {{ stars = "stars" }}
+"#,
+        registry.address()
+    );
+    let rules = "[cohorts.buyers]\nwho = 'did purchase where amount > 10 ever'\n\n[cohorts.helped]\nwho = 'did ticket_opened ever'\n";
+    let topics = [("orders", 2), ("clicks", 1), ("tickets", 1)];
+    let Some(lab) = Lab::gathering("serializers", 2, rules, &topics, &sources) else { return };
+    let output = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/sources.py"))
+        .args([&lab.bootstrap, &registry.address()])
+        .args(topics.map(|(kind, _)| lab.topic(kind)))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut daemon = lab.start("one", &[]);
+    eventually("every record is gathered, and the changes are decided", || {
+        let read = daemon.metric("cohortd_source_records_read_total") as u32;
+        (read == 8 && lab.read("changes").concat().len() == 2).then_some(())
+    });
+    daemon.stop();
+    let mut events: Vec<String> = lab
+        .read("in")
+        .concat()
+        .iter()
+        .map(|seen| {
+            let event = avro::decode(seen.payload.as_ref().unwrap()).unwrap();
+            format!("{} {} {:?}", event.customer, event.name, event.properties)
+        })
+        .collect();
+    events.sort();
+    let expected: [&str; 5] = [
+        r#"ann purchase [("amount", Number(Number(19990000))), ("due", Text("2026-01-31"))]"#,
+        r#"ann ticket_opened []"#,
+        r#"bob product_viewed [("page", Text("/p/1"))]"#,
+        r#"bob purchase [("amount", Number(Number(10000000))), ("due", Text("2026-01-31"))]"#,
+        r#"cléo product_viewed [("page", Text("/é"))]"#,
+    ];
+    assert_eq!(events, expected);
+    let changes: BTreeSet<(String, String)> = lab
+        .read("changes")
+        .concat()
+        .iter()
+        .map(|seen| {
+            let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
+            (seen.key().to_owned(), change["cohort"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    assert_eq!(changes, [("ann", "buyers"), ("ann", "helped")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+    assert!(lab.read("letters").concat().is_empty());
 }

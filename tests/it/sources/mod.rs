@@ -4,6 +4,7 @@ mod commands;
 mod files;
 mod mistakes;
 mod naive;
+mod outside;
 mod page;
 mod random;
 mod shapes;

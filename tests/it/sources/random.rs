@@ -11,7 +11,7 @@ use super::{mapping, shown};
 const CASES: u64 = 4_000;
 
 /// Reasons alone, since details are for people.
-fn in_short(outcome: &cohortd::sources::Outcome<'_>) -> Vec<String> {
+pub(super) fn in_short(outcome: &cohortd::sources::Outcome<'_>) -> Vec<String> {
     let short = |line: String| match line.strip_prefix("refused: ") {
         Some(rest) => format!("refused: {}", rest.split(':').next().unwrap_or_default()),
         None => line,
@@ -145,7 +145,7 @@ fn json_is_nested_64_levels_deep_and_no_deeper() {
 
 /// What paths are made for.
 #[derive(Clone, Copy)]
-enum Shape<'s> {
+pub(super) enum Shape<'s> {
     Type(&'s Type),
     Value(&'s Found),
 }
@@ -182,7 +182,7 @@ impl Maker {
         damaged
     }
 
-    fn source(&mut self, shape: Shape<'_>) -> Source {
+    pub(super) fn source(&mut self, shape: Shape<'_>) -> Source {
         let named = |name: &str| Path { of_element: false, steps: vec![Step::Name(name.to_owned())] };
         let each = self.random.bool().then(|| self.list(shape)).flatten();
         let elements: Vec<Shape<'_>> = match (&each, shape) {
