@@ -215,7 +215,8 @@ fn recreating_the_producer_is_quick_and_aborts_what_was_open() {
 #[test]
 fn a_transaction_counts_if_its_record_is_visible_in_its_topic() {
     let Some(lab) = Lab::new("counts", 1) else { return };
-    let mut producer = lab.producer("host-0");
+    // Open for longer than it takes to wait for it.
+    let mut producer = lab.producer_with("host-0", &[("transaction.timeout.ms", "120000")]);
     lab.committed_transaction(&mut producer, &["first"]);
     lab.open_transaction(&mut producer, &["aborted"]);
     producer.abort().unwrap();
