@@ -40,6 +40,12 @@ const RECORD_OVERHEAD: usize = 64 << 10;
 
 pub(super) const MIB: usize = 1 << 20;
 
+/// By how many times a few megabytes of records may grow when they are decompressed: events as text by ten, hostile ones by
+/// hundreds.
+const ANSWER_PART: usize = 4;
+/// Bytes of one partition in an answer, at least; of a larger batch a broker sends the whole.
+const PARTITION_MIN: usize = 64 << 10;
+
 /// librdkafka's own `batch.size`.
 const BATCH_BYTES_DEFAULT: usize = 1_000_000;
 
@@ -136,16 +142,20 @@ fn reading(settings: &Kafka, isolation: &str) -> Options {
     ])
 }
 
-/// Splits `bytes` between the fetch queue and one answer on top of it. A request that finds no records is held by the
-/// broker for `wait_ms`, and a partition that is added, sought or resumed meanwhile waits too.
-fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
+/// Splits `bytes` between the fetch queue and one answer on top of it. An answer is limited as it is on the wire, and is
+/// decompressed as a whole: so it may be a small part of its half, and of one partition at most `partition_part`-th. A
+/// request that finds no records is held by the broker for `wait_ms`, and a partition that is added, sought or resumed
+/// meanwhile waits too.
+fn fetching(bytes: usize, partition_part: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);
+    let partition = (half / partition_part).clamp(PARTITION_MIN, 32 * MIB / partition_part);
     vec![
         // A topic that was hidden by missing permissions is looked up again as often; the default is five minutes.
         ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
         ("queued.max.messages.kbytes", (half / 1024).to_string()),
-        ("fetch.max.bytes", half.to_string()),
-        ("fetch.message.max.bytes", half.min(partition_max).to_string()),
+        // librdkafka takes no less.
+        ("fetch.max.bytes", (half / ANSWER_PART).max(MIB).to_string()),
+        ("fetch.message.max.bytes", partition.to_string()),
         // The default, a second, stalls a fast reader each time the queue was full.
         ("fetch.queue.backoff.ms", "5".to_owned()),
         ("fetch.wait.max.ms", wait_ms.to_owned()),
@@ -168,7 +178,7 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     if !is_newer_protocol(settings) {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
-    let mut good = fetching(bytes, MIB, "100");
+    let mut good = fetching(bytes, 32, "100");
     good.push(("statistics.interval.ms", STATISTICS_EVERY.to_owned()));
     // It must not be shorter than the session timeout.
     good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
@@ -196,12 +206,12 @@ pub(super) fn reader(settings: &Kafka, isolation: Isolation, bytes: usize) -> Cl
         Isolation::All => "read_uncommitted",
     };
     // One partition after the other: larger answers, fewer round trips, no waiting at the end of a partition.
-    layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, isolation))
+    layered(settings, fetching(bytes, 4, "10"), reading(settings, isolation))
 }
 
 /// A reader that follows many partitions.
 pub(super) fn follower(settings: &Kafka, bytes: usize) -> ClientConfig {
-    layered(settings, fetching(bytes, MIB, "500"), reading(settings, "read_committed"))
+    layered(settings, fetching(bytes, 32, "500"), reading(settings, "read_committed"))
 }
 
 /// A client that requests offsets, including those of open transactions.

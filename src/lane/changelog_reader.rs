@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::kafka::{Brokers, Failure, Isolation, Reader, Record, Watermarks};
 use crate::lane::context::Context;
-use crate::lane::lane::queue_bytes;
-use crate::settings::{Kafka, Settings};
+use crate::settings::Kafka;
 use crate::store::decode_meta;
 use crate::store::layout::changelog;
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
+
+/// Bytes that such a client may queue: it exists for moments.
+const FETCH_BYTES: usize = 4 << 20;
 
 /// Reads by clients of its own: the lane's may be in the middle of a restore.
 pub(in crate::lane) struct ChangelogReader<'a> {
@@ -18,18 +20,16 @@ pub(in crate::lane) struct ChangelogReader<'a> {
     brokers: &'a Brokers,
     watermarks: &'a Watermarks,
     topic: &'a str,
-    fetch_bytes: usize,
 }
 
 impl<'a> ChangelogReader<'a> {
     pub(in crate::lane) fn new(
-        settings: &'a Settings,
+        kafka: &'a Kafka,
         brokers: &'a Brokers,
         watermarks: &'a Watermarks,
         context: &'a Context,
     ) -> Self {
-        let fetch_bytes = queue_bytes(settings, context) / 4;
-        Self { kafka: &settings.kafka, brokers, watermarks, topic: &context.topics.changelog, fetch_bytes }
+        Self { kafka, brokers, watermarks, topic: &context.topics.changelog }
     }
 
     /// Is META with this number among the records of a partition, committed or all? `from`: where to begin, given the end.
@@ -49,7 +49,7 @@ impl<'a> ChangelogReader<'a> {
             let meta = record.payload().filter(|_| record.key() == Some(&[changelog::META]));
             meta.and_then(|value| decode_meta(value).ok()).is_some_and(|meta| meta.sequence == sequence)
         };
-        let mut reader = Reader::isolated(self.kafka, isolation, self.fetch_bytes, self.brokers)?;
+        let mut reader = Reader::isolated(self.kafka, isolation, FETCH_BYTES, self.brokers)?;
         let found =
             reader.holds(self.topic, partition, from(held.end).max(held.start)..held.end, is_meta, report_alive);
         reader.discard();

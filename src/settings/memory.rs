@@ -21,11 +21,11 @@ const UNBOUND: u64 = 1 << 30;
 /// Of the container's limit, since the kernel counts in it what a process cannot: its sockets, and pages of files.
 const PERCENT_OF_CONTAINER: u64 = 80;
 
-/// Bytes that a process has resident before it keeps anything: program, threads, connections. Of a small limit they are a
-/// large part.
-const PROGRAM_BYTES: u64 = 40 << 20;
+/// Bytes that a process has resident before it keeps anything, about 40 MiB (program, threads, connections), and those that
+/// the allocator holds beyond what is asked of it. Of a small limit they are a large part.
+const PROGRAM_BYTES: u64 = 64 << 20;
 /// Bytes by which a process may still grow once reading pauses: batches at work, and what is decoded and written of them.
-const ON_ITS_WAY_BYTES: u64 = 24 << 20;
+const ON_ITS_WAY_BYTES: u64 = 32 << 20;
 
 impl Memory {
     /// With the limit of the container in place of 0.
@@ -84,6 +84,6 @@ impl Memory {
     }
 
     fn percent(self, percent: u64) -> u64 {
-        (self.limit - PROGRAM_BYTES.min(self.limit / 4)) / 100 * percent
+        (self.limit - PROGRAM_BYTES.min(self.limit / 3)) / 100 * percent
     }
 }

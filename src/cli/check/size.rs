@@ -27,7 +27,7 @@ const KEY: f64 = 24.0;
 const IN_MEMORY_FRAME: f64 = 130.0;
 /// The share of `memory.limit` for customers in memory, and for RocksDB's cache.
 const SHARE: f64 = 0.30;
-const PROGRAM_BYTES: f64 = 40.0 * MIB;
+const PROGRAM_BYTES: f64 = 64.0 * MIB;
 /// A process of 16 partitions and 100 cohorts stays below this.
 const PROCESS_BYTES: f64 = 256.0 * MIB;
 const MIB: f64 = 1_048_576.0;

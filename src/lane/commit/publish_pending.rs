@@ -34,7 +34,7 @@ impl Lane {
             stopped: self.stopped,
             context: &self.context,
             partitions: &self.partitions,
-            changelog: ChangelogReader::new(&self.settings, &self.brokers, &self.watermarks, &self.context),
+            changelog: ChangelogReader::new(&self.settings.kafka, &self.brokers, &self.watermarks, &self.context),
             report_alive: &report_alive,
         };
         let outcome = match std::mem::take(&mut pending.is_unknown) {

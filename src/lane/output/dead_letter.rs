@@ -65,7 +65,9 @@ fn of_dead_letter(out: &OutputRecord) -> Option<OutputRecord> {
 /// A record for a partition of the dead letters, of at most `limit` bytes.
 fn fit(uncut: Uncut<'_>, partition: i32, limit: usize) -> OutputRecord {
     let letter = uncut.fit(limit);
-    let mut record = OutputRecord::new(Topic::DeadLetters, partition, letter.payload.map(<[u8]>::to_vec));
+    // Large ones are moved, and so twice in memory, where the buffer has to grow.
+    let room = letter.payload.map_or(0, <[u8]>::len) + letter.key.map_or(0, <[u8]>::len) + letter.headers.len();
+    let mut record = OutputRecord::with_room(Topic::DeadLetters, partition, letter.payload, room);
     if let Some(key) = letter.key {
         record = record.with_key(&[key]);
     }

@@ -59,9 +59,16 @@ impl OutputRecord {
         Self { topic, partition, buffer: value.unwrap_or_default(), value: length, key: None }
     }
 
+    /// Without key and headers, and with room for so many bytes of them and the value.
+    pub(in crate::lane) fn with_room(topic: Topic, partition: i32, value: Option<&[u8]>, room: usize) -> Self {
+        let mut buffer = Vec::with_capacity(room);
+        buffer.extend_from_slice(value.unwrap_or_default());
+        Self { topic, partition, buffer, value: value.map(<[u8]>::len), key: None }
+    }
+
     /// Without value, key and headers, and with room for so many bytes of them.
     pub(in crate::lane) fn tombstone(topic: Topic, partition: i32, room: usize) -> Self {
-        Self { buffer: Vec::with_capacity(room), ..Self::new(topic, partition, None) }
+        Self::with_room(topic, partition, None, room)
     }
 
     /// With a key, of which these are the parts.

@@ -17,8 +17,8 @@ const RECORDS_MIN: usize = 64;
 /// Most bytes of one transaction; with little memory, what the producer's queue may hold.
 const BYTES_MAX: usize = 64 << 20;
 const BYTES_MIN: usize = 1 << 20;
-/// A batch is in memory at least twice: as read and as to be written.
-const COPIES: u64 = 2;
+/// A batch is in memory three times where it is all set aside: as read, as to be written, and with the producer.
+const COPIES: u64 = 3;
 /// Bytes that a record of a plan takes until it is committed, besides its own: there, in what the database is to write, and
 /// with the producer.
 const RECORD_BYTES: u64 = 1_536;

@@ -72,7 +72,7 @@ impl Lane {
                 consumer: &self.consumer,
                 watermarks: &self.watermarks,
                 reader,
-                changelog: ChangelogReader::new(&self.settings, &self.brokers, &self.watermarks, &self.context),
+                changelog: ChangelogReader::new(&self.settings.kafka, &self.brokers, &self.watermarks, &self.context),
                 schemas: &mut self.schemas,
                 memory: &self.memory,
                 context: &self.context,
