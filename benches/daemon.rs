@@ -467,7 +467,7 @@ fn main() {
         shop: few,
     };
     let mut table = Table::default();
-    let with_streams = knob("COHORTD_BENCH_STREAMS", 1) == 1;
+    let with_streams = knob("COHORTD_BENCH_STREAMS", 1) == 1 && Program::is_possible();
     let beside = |room: &Room, table: &mut Table| (room.fill(table), with_streams.then(|| room.streams(table)));
     let others = beside(&room, &mut table);
     for (lanes, flush_after) in [(1, None), (2, None), (1, Some(0)), (2, Some(0))] {

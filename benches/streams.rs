@@ -230,7 +230,7 @@ fn long(out: &mut Vec<u8>, value: i64) {
 }
 
 fn main() {
-    let Some(broker) = Broker::shared() else { return };
+    let Some(broker) = Broker::shared().filter(|_| Program::is_possible()) else { return };
     let room = Room::new(broker.bootstrap());
     room.produce();
     let mut table = Table::default();

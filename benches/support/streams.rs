@@ -15,6 +15,15 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Program(Child);
 
 impl Program {
+    /// Is there what it takes? Says so if not.
+    pub(crate) fn is_possible() -> bool {
+        let missing = ["javac", "mvn"].into_iter().find(|tool| Command::new(tool).arg("-version").output().is_err());
+        if let Some(tool) = missing {
+            println!("without Kafka Streams, which needs {tool}");
+        }
+        missing.is_none()
+    }
+
     /// Compiles and starts one, which finds a folder for its state in `folder`.
     pub(crate) fn start(name: &str, bootstrap: &str, folder: &tempfile::TempDir, arguments: &[String]) -> Self {
         let (libs, classes) = (libs(), folder.path().join("classes"));

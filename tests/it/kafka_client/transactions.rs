@@ -217,6 +217,7 @@ fn a_transaction_counts_if_its_record_is_visible_in_its_topic() {
     let Some(lab) = Lab::new("counts", 1) else { return };
     // Open for longer than it takes to wait for it.
     let mut producer = lab.producer_with("host-0", &[("transaction.timeout.ms", "120000")]);
+    producer.init(LONG).unwrap();
     lab.committed_transaction(&mut producer, &["first"]);
     lab.open_transaction(&mut producer, &["aborted"]);
     producer.abort().unwrap();
