@@ -24,8 +24,8 @@ who = "did visit ever and silent for 60 days"
 "#;
 
 const FOR: Duration = Duration::from_secs(40);
-/// Events are sent in lots of 2,000; of a long soak one comes in so long: as fast as they can be read.
-const LOT_EVERY: Duration = Duration::from_millis(100);
+/// Events are sent in lots of 2,000; of a long soak one comes in so long.
+const LOT_EVERY: Duration = Duration::from_millis(400);
 /// For bringing up and reading to the end, beside the soak itself.
 const BESIDES: Duration = Duration::from_secs(440);
 const LIMIT_MIB: f64 = 160.0;
