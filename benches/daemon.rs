@@ -14,7 +14,9 @@ mod support;
 #[expect(dead_code, reason = "tests also stop, kill and freeze it")]
 mod broker;
 
-use std::collections::BTreeMap;
+#[path = "support/streams.rs"]
+mod streams;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use cohortd::codec::Output;
 use cohortd::kafka::{Admin, Brokers, Created, TopicPlan, Watermarks, partition_of};
-use cohortd::settings::{self, Kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -30,10 +31,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use broker::Broker;
-use support::daemon::{Daemon, LONG, cpu};
+use streams::{Log, Program};
+use support::daemon::{Daemon, LONG, cpu, kafka};
 use support::knob;
 use support::shop::{DAYS, SCHEMA_ID, Shop, Traffic};
-use support::streams::{Log, Program};
 use support::table::{Table, Target};
 
 const PARTITIONS: u32 = 4;
@@ -91,19 +92,8 @@ impl Room {
         config
     }
 
-    fn kafka(&self) -> Kafka {
-        Kafka {
-            on_stop: settings::OnStop::Stay,
-            bootstrap_servers: self.bootstrap.clone(),
-            group_id: "bench".to_owned(),
-            instance_id: "bench".to_owned(),
-            start: settings::Start::Earliest,
-            options: BTreeMap::new(),
-        }
-    }
-
     fn create_topic(&self, topic: &str) {
-        let admin = Admin::new(&self.kafka(), &Brokers::default()).unwrap();
+        let admin = Admin::new(&kafka(&self.bootstrap), &Brokers::default()).unwrap();
         let settings = [("retention.ms", "-1")];
         let plan = TopicPlan { name: topic, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
         assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::New), "the topic {topic} must be new");
@@ -300,7 +290,7 @@ impl Room {
         let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/customer-event.avsc");
         let arguments = [schema.display().to_string(), topic.to_owned()];
         let program = Program::start("Cohorts", &self.bootstrap, &folder, &arguments);
-        let watermarks = Watermarks::new(&self.kafka(), &Brokers::default()).unwrap();
+        let watermarks = Watermarks::new(&kafka(&self.bootstrap), &Brokers::default()).unwrap();
         let log = Log { watermarks: &watermarks, topics: &[(topic, PARTITIONS.cast_signed())], records: self.events };
         let pass = log.pass(&format!("{topic}-streams"), || program.cpu());
         table.add("Kafka Streams, one thread: events/s", Target::None, pass.per_second, "");

@@ -10,19 +10,21 @@ mod support;
 #[expect(dead_code, reason = "tests also stop, kill and freeze it")]
 mod broker;
 
-use std::collections::BTreeMap;
+#[path = "support/streams.rs"]
+mod streams;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cohortd::kafka::{Admin, Brokers, TopicPlan, Watermarks};
-use cohortd::settings::{self, Kafka};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use broker::Broker;
-use support::daemon::{Daemon, LONG};
+use streams::{Log, Pass, Program};
+use support::daemon::{Daemon, LONG, kafka};
 use support::knob;
-use support::streams::{Log, Pass, Program};
+use support::shop::{put, text};
 use support::table::{Table, Target};
 
 /// The topics of the sources, with their partitions.
@@ -61,17 +63,6 @@ struct Room {
     folder: tempfile::TempDir,
     events: u64,
     watermarks: Watermarks,
-}
-
-fn kafka(bootstrap: &str) -> Kafka {
-    Kafka {
-        on_stop: settings::OnStop::Stay,
-        bootstrap_servers: bootstrap.to_owned(),
-        group_id: "bench".to_owned(),
-        instance_id: "bench".to_owned(),
-        start: settings::Start::Earliest,
-        options: BTreeMap::new(),
-    }
 }
 
 fn manifest() -> &'static Path {
@@ -153,9 +144,9 @@ fn order(out: &mut Vec<u8>, number: u64, customer: u64, at: u64) {
     let texts = |out: &mut Vec<u8>, texts: &[&str]| texts.iter().for_each(|one| text(out, one));
     out.extend_from_slice(&[0, 0, 0, 0, 1]);
     text(out, &format!("order-{number:010}"));
-    long(out, 1);
+    put(out, 1);
     texts(out, &["web", &format!("c{customer:08}")]);
-    long(out, 1);
+    put(out, 1);
     texts(out, &[&format!("c{customer}@example.org"), "Ada Example", "FR"]);
     out.push(1);
     for value in [19.99 + (number % 300) as f64, 3.5, 4.9] {
@@ -163,20 +154,20 @@ fn order(out: &mut Vec<u8>, number: u64, customer: u64, at: u64) {
     }
     text(out, "EUR");
     let lines = number % 4 + 1;
-    long(out, lines.cast_signed());
+    put(out, lines.cast_signed());
     for line in 0..lines {
         text(out, &format!("SKU-{:05}", (number + line) % 5_000));
-        long(out, 1);
+        put(out, 1);
         out.extend_from_slice(&f64::to_le_bytes(9.99));
     }
-    long(out, 0);
-    long(out, (at - 60_000).cast_signed());
-    long(out, at.cast_signed());
+    put(out, 0);
+    put(out, (at - 60_000).cast_signed());
+    put(out, at.cast_signed());
     texts(out, &["12 rue de la Paix", "Paris", "75002"]);
-    long(out, 0);
-    long(out, 1);
+    put(out, 0);
+    put(out, 1);
     text(out, "spring-newsletter");
-    long(out, 0);
+    put(out, 0);
     out.push(0);
 }
 
@@ -212,21 +203,6 @@ fn click(number: u64, customer: u64, at: u64) -> String {
         "version": 1
     })
     .to_string()
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    long(out, text.len() as i64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// Zigzag, as Avro has it.
-fn long(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }
 
 fn main() {

@@ -5,10 +5,24 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cohortd::settings::{self, Kafka};
+
 /// Nothing here takes as long.
 pub(crate) const LONG: Duration = Duration::from_secs(300);
 /// Ticks a second in /proc: the same on every Linux.
 const TICKS: f64 = 100.0;
+
+/// The settings of clients that look at the broker from outside.
+pub(crate) fn kafka(bootstrap: &str) -> Kafka {
+    Kafka {
+        on_stop: settings::OnStop::Stay,
+        bootstrap_servers: bootstrap.to_owned(),
+        group_id: "bench".to_owned(),
+        instance_id: "bench".to_owned(),
+        start: settings::Start::Earliest,
+        options: BTreeMap::new(),
+    }
+}
 
 /// CPU seconds that a process has used.
 pub(crate) fn cpu(pid: u32) -> f64 {

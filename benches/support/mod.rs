@@ -4,8 +4,6 @@
 pub(crate) mod daemon;
 #[allow(dead_code, reason = "one bench has topics of its own")]
 pub(crate) mod shop;
-#[allow(dead_code, reason = "not every bench runs programs for Kafka Streams")]
-pub(crate) mod streams;
 #[allow(dead_code, reason = "not every bench has targets of each kind")]
 pub(crate) mod table;
 

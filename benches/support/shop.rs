@@ -194,7 +194,8 @@ fn properties(record: &mut Vec<u8>, detail: &Detail, id: u64) {
 }
 
 /// An Avro long.
-fn put(record: &mut Vec<u8>, value: i64) {
+/// A whole number: zigzag, as Avro has it.
+pub(crate) fn put(record: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
         record.push((rest & 0x7f) as u8 | 0x80);
@@ -203,7 +204,7 @@ fn put(record: &mut Vec<u8>, value: i64) {
     record.push(rest as u8);
 }
 
-fn text(record: &mut Vec<u8>, text: &str) {
+pub(crate) fn text(record: &mut Vec<u8>, text: &str) {
     put(record, text.len() as i64);
     record.extend_from_slice(text.as_bytes());
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use cohortd::kafka::Watermarks;
 
-use super::daemon::{LONG, cpu};
+use crate::broker::{cache_root, jars};
+use crate::support::daemon::{LONG, cpu};
 
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -59,19 +60,7 @@ fn source() -> PathBuf {
 
 /// The jars, fetched once into the folder of the broker's.
 fn libs() -> PathBuf {
-    let cache = std::env::var_os("COHORTD_CACHE").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache/cohortd"));
-    let libs = cache.join("kafka-streams-4.4.0");
-    if !libs.exists() {
-        println!("fetching Kafka Streams into {}, once", libs.display());
-        let fetched = Command::new("mvn")
-            .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
-            .arg(source().join("pom.xml"))
-            .arg(format!("-DoutputDirectory={}", libs.display()))
-            .status();
-        assert!(fetched.expect("mvn").success(), "Kafka Streams could not be fetched");
-    }
-    libs
+    jars("Kafka Streams", "benches/streams/pom.xml", cache_root().join("kafka-streams-4.4.0/libs"))
 }
 
 /// Topics with their partitions, and the records in all of them.

@@ -86,6 +86,11 @@ impl<'a> Object<'a> {
         members(self.0).into_iter().flatten().map_while(Result::ok)
     }
 
+    /// It was scanned before, so reading it gives no errors.
+    pub(crate) fn document(self) -> Document<'a> {
+        Document::new(self.0, MAX_DEPTH)
+    }
+
     /// The last member of this name.
     pub(crate) fn get(self, name: &str) -> Option<Json<'a>> {
         self.members().filter(|(key, _)| key.is(name)).last().map(|(_, value)| value)

@@ -63,7 +63,7 @@ pub use unread::Unread;
 
 // For readers of other shapes than `CustomerEvent`.
 pub(crate) use cursor::Cursor;
-pub(crate) use json::{Array, Document, Json, NotJson, Object, Text};
+pub(crate) use json::{Array, Document, Json, NotJson, Object};
 pub(crate) use schema::{Field, LogicalType, Type, TypeId};
 pub(crate) use skip::{SkipCompiler, SkipId, Skips};
 

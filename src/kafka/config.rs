@@ -40,8 +40,7 @@ const RECORD_OVERHEAD: usize = 64 << 10;
 
 pub(super) const MIB: usize = 1 << 20;
 
-/// By how many times a few megabytes of records may grow when they are decompressed: events as text by ten, hostile ones by
-/// hundreds.
+/// An answer is so small a part of its half of the memory, as it is on the wire: decompressed it is several times as large.
 const ANSWER_PART: usize = 4;
 /// Bytes of one partition in an answer, at least; of a larger batch a broker sends the whole.
 const PARTITION_MIN: usize = 64 << 10;
@@ -143,8 +142,7 @@ fn reading(settings: &Kafka, isolation: &str) -> Options {
 }
 
 /// Splits `bytes` between the fetch queue and one answer on top of it. An answer is limited as it is on the wire, and is
-/// decompressed as a whole: so it may be a small part of its half, and of one partition at most `partition_part`-th. A
-/// request that finds no records is held by the broker for `wait_ms`, and a partition that is added, sought or resumed
+/// decompressed as a whole; one partition has at most the `partition_part`-th part of its half in it. A request that finds no records is held by the broker for `wait_ms`, and a partition that is added, sought or resumed
 /// meanwhile waits too.
 fn fetching(bytes: usize, partition_part: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);

@@ -23,7 +23,7 @@ const PERCENT_OF_CONTAINER: u64 = 80;
 
 /// Bytes that a process has resident before it keeps anything, about 40 MiB (program, threads, connections), and those that
 /// the allocator holds beyond what is asked of it. Of a small limit they are a large part.
-const PROGRAM_BYTES: u64 = 64 << 20;
+pub const PROGRAM_BYTES: u64 = 64 << 20;
 /// Bytes by which a process may still grow once reading pauses: batches at work, and what is decoded and written of them.
 const ON_ITS_WAY_BYTES: u64 = 32 << 20;
 

@@ -28,7 +28,7 @@ use layer::Layer;
 
 pub use error::Error;
 pub use listen::Listen;
-pub use memory::Memory;
+pub use memory::{Memory, PROGRAM_BYTES};
 pub use schemas::{Schemas, SubjectNames};
 pub use sections::{
     Admin, Automation, Batch, Dedupe, Gather, Kafka, LANES_MAX, Log, LogFormat, Metrics, OnStop, Ranks, Rules,

@@ -7,7 +7,7 @@ use super::field::{Field, Kind};
 use super::path::ELEMENTS_MAX;
 use super::slots::Slots;
 use super::tree::{Keyed, Node, NodeId, Seen, Tree};
-use crate::codec::{Array, Document, Json, NotJson, Object, Text};
+use crate::codec::{Array, Document, Json, NotJson, Object};
 
 /// The nesting limit of objects and arrays.
 const DEPTH_MAX: u32 = 64;
@@ -73,11 +73,7 @@ fn read_next<'a>(tree: &Tree, node: NodeId, document: &mut Document<'a>, slots: 
     if at.is_each {
         slots.no_list();
     }
-    let mut seen = Seen::default();
-    document.members(|name, document| match child(tree, at, name, &mut seen, slots) {
-        Some(child) => read_next(tree, child, document, slots),
-        None => document.value().map(drop),
-    })?;
+    members(tree, at, document, slots)?;
     if let Some(slot) = at.slot {
         slots.set(slot, Field::Other(Kind::Record));
     }
@@ -92,7 +88,9 @@ fn read_value<'a>(tree: &Tree, node: NodeId, json: Json<'a>, slots: &mut Slots<'
     }
     let field = match json {
         Json::Object(object) => {
-            members(tree, at, object, slots);
+            if !at.names.is_empty() {
+                members(tree, at, &mut object.document(), slots).expect("it was scanned before");
+            }
             Field::Other(Kind::Record)
         }
         Json::Array(array) => {
@@ -112,26 +110,20 @@ fn read_value<'a>(tree: &Tree, node: NodeId, json: Json<'a>, slots: &mut Slots<'
     }
 }
 
-fn members<'a>(tree: &Tree, at: &Node, object: Object<'a>, slots: &mut Slots<'a>) {
-    if at.names.is_empty() {
-        return;
-    }
+/// Reads the members of the object that a document is at, by the paths below a node.
+fn members<'a>(tree: &Tree, at: &Node, document: &mut Document<'a>, slots: &mut Slots<'a>) -> Result<(), NotJson> {
     let mut seen = Seen::default();
-    for (name, value) in object.members() {
-        if let Some(child) = child(tree, at, name, &mut seen, slots) {
-            read_value(tree, child, value, slots);
+    document.members(|name, document| {
+        let Some(found) = at.names.iter().position(|(known, _)| name.is(known)) else {
+            return document.value().map(drop);
+        };
+        let child = at.names[found].1;
+        // Of several members of one name the last counts.
+        if !seen.first(found) {
+            slots.forget(tree, child);
         }
-    }
-}
-
-/// The node of a member, if anything is wanted of it. Of several members of one name the last counts.
-fn child(tree: &Tree, at: &Node, name: Text<'_>, seen: &mut Seen, slots: &mut Slots<'_>) -> Option<NodeId> {
-    let found = at.names.iter().position(|(known, _)| name.is(known))?;
-    let child = at.names[found].1;
-    if !seen.first(found) {
-        slots.forget(tree, child);
-    }
-    Some(child)
+        read_next(tree, child, document, slots)
+    })
 }
 
 fn elements<'a>(tree: &Tree, at: &Node, array: Array<'a>, slots: &mut Slots<'a>) {

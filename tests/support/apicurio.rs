@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::broker::free_ports;
+use super::broker::{cache_root, free_ports};
 
 /// Confluent's interface.
 pub(crate) const PATH: &str = "/apis/ccompat/v7";
@@ -168,10 +168,7 @@ fn version(java: &Path) -> Option<u32> {
 
 /// Where the program is, fetched if it is not there. Two test runs may do so at once: the folder appears whole.
 fn program() -> Result<PathBuf, String> {
-    let root = env::var_os("COHORTD_CACHE").map_or_else(
-        || PathBuf::from(env::var_os("HOME").expect("HOME or COHORTD_CACHE")).join(".cache/cohortd"),
-        PathBuf::from,
-    );
+    let root = cache_root();
     let program = root.join(format!("apicurio-{VERSION}"));
     if program.exists() {
         return Ok(program);

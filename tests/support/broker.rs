@@ -355,30 +355,38 @@ pub(super) fn missing_tool() -> Option<&'static str> {
     ["java"].into_iter().chain(needs_maven.then_some("mvn")).find(is_missing)
 }
 
-fn cache() -> PathBuf {
-    let root = env::var_os("COHORTD_CACHE").map_or_else(
+/// Where tests and benches keep what they fetch.
+pub(crate) fn cache_root() -> PathBuf {
+    env::var_os("COHORTD_CACHE").map_or_else(
         || PathBuf::from(env::var_os("HOME").expect("HOME or COHORTD_CACHE")).join(".cache/cohortd"),
         PathBuf::from,
-    );
-    root.join(format!("kafka-{VERSION}"))
+    )
 }
 
-/// Kafka's jars, fetched if they are not there. Two test runs may do so at once: the folder appears whole.
+fn cache() -> PathBuf {
+    cache_root().join(format!("kafka-{VERSION}"))
+}
+
 fn libs() -> PathBuf {
-    let libs = cache().join("libs");
+    jars(&format!("Kafka {VERSION}"), "tests/support/kafka/pom.xml", cache().join("libs"))
+}
+
+/// The folder of the jars that a project of Maven names, fetched if they are not there. Two test runs may do so at once:
+/// the folder appears whole.
+pub(crate) fn jars(what: &str, project: &str, libs: PathBuf) -> PathBuf {
     if libs.exists() {
         return libs;
     }
-    eprintln!("fetching Kafka {VERSION} into {}: about 60 MB, once", libs.display());
-    let part = cache().join(format!("libs.{}", std::process::id()));
+    eprintln!("fetching {what} into {}: about 60 MB, once", libs.display());
+    let part = libs.with_extension(std::process::id().to_string());
     let output = Command::new("mvn")
         .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(project))
         .arg(format!("-DoutputDirectory={}", part.display()))
         .output()
         .expect("mvn");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "fetching Kafka failed:\n{text}");
+    assert!(output.status.success(), "fetching {what} failed:\n{text}");
     if fs::rename(&part, &libs).is_err() {
         assert!(libs.exists(), "{} cannot be made", libs.display());
         fs::remove_dir_all(&part).expect("removing a second copy");

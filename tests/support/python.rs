@@ -6,16 +6,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::broker::cache_root;
+
 const CLIENT: &str = "confluent-kafka[avro,json,schemaregistry]==2.16.0";
 /// A file in the environment once all of that is there.
 const MARK: &str = "confluent-kafka-2.16.0-with-json";
 
 /// It is made once; `None`, with the reason on stdout, where that cannot be done. Under CI it must.
 pub(crate) fn python() -> Option<PathBuf> {
-    let root = env::var_os("COHORTD_CACHE").map_or_else(
-        || PathBuf::from(env::var_os("HOME").expect("HOME or COHORTD_CACHE")).join(".cache/cohortd"),
-        PathBuf::from,
-    );
+    let root = cache_root();
     let venv = root.join("venv");
     let python = venv.join("bin/python");
     let mark = venv.join(MARK);

@@ -15,7 +15,7 @@ use crate::cli::format::{counted, grouped, size};
 use crate::event::{NameId, Span};
 use crate::fact::FactIx;
 use crate::rules::{Feed, RuleSet};
-use crate::settings::Loaded;
+use crate::settings::{Loaded, PROGRAM_BYTES};
 
 /// Bytes of a stored state besides ids, facts and memberships.
 const FRAME: f64 = 40.0;
@@ -27,7 +27,6 @@ const KEY: f64 = 24.0;
 const IN_MEMORY_FRAME: f64 = 130.0;
 /// The share of `memory.limit` for customers in memory, and for RocksDB's cache.
 const SHARE: f64 = 0.30;
-const PROGRAM_BYTES: f64 = 64.0 * MIB;
 /// A process of 16 partitions and 100 cohorts stays below this.
 const PROCESS_BYTES: f64 = 256.0 * MIB;
 const MIB: f64 = 1_048_576.0;
@@ -322,7 +321,7 @@ impl<'a> Load<'a> {
     /// Least: the customers changed between two flushes fit. Expected: RocksDB need not read from disk. Most: no
     /// customer is read twice, and more memory has no effect.
     fn memory(&self, stored: &Estimate, in_memory: &Estimate, flushed: f64) -> Estimate {
-        let of = |bytes: f64| ((PROGRAM_BYTES + bytes / SHARE) / STEP).ceil() * STEP;
+        let of = |bytes: f64| ((PROGRAM_BYTES as f64 + bytes / SHARE) / STEP).ceil() * STEP;
         let least = of(flushed * in_memory.expected).max(PROCESS_BYTES);
         let expected = of(self.customers * (stored.expected + KEY + FRAMING)).max(least);
         Estimate { least, expected, most: of(self.customers * in_memory.expected).max(expected) }

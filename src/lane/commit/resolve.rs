@@ -83,8 +83,9 @@ fn is_in_changelog(plan: &Plan, tools: &PublishTools<'_>) -> Result<Result<bool,
     // A partition that is no longer here is decided again by its next owner, whatever the outcome.
     let known = plan.parts.iter().find_map(|part| Some((part, tools.partitions.get(&part.partition)?)));
     let Some((part, partition)) = known else { return Ok(Ok(true)) };
-    // Nothing of this transaction can lie before the end of the last one.
-    let next = partition.residents.database().changelog_next()?.unwrap_or(0);
+    // Nothing of this transaction can lie before the end of the last one. A copy that cannot say where that is concerns its
+    // own partition, and nothing here.
+    let next = partition.residents.database().changelog_next().ok().flatten().unwrap_or(0);
     let (number, sequence) = (part.partition, part.meta.sequence);
     patiently(tools.report_alive, || {
         tools.changelog.has_meta(Isolation::Committed, number, |_| next, sequence, tools.report_alive)
