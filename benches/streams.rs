@@ -23,9 +23,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use broker::Broker;
 use streams::{Log, Pass, Program};
 use support::daemon::{Daemon, LONG, kafka};
-use support::knob;
-use support::shop::{put, text};
 use support::table::{Table, Target};
+use support::{knob, orders};
 
 /// The topics of the sources, with their partitions.
 const TOPICS: [(&str, i32); 2] = [("orders", 3), ("clicks", 2)];
@@ -36,18 +35,8 @@ const CUSTOMERS: u64 = 100_000;
 const START: u64 = 1_735_689_600_000;
 const DAYS_30: u64 = 30 * 86_400_000;
 const LOOK: Duration = Duration::from_millis(50);
-const ORDER: &str = "benches/streams/order.avsc";
 
-const SOURCES: &str = r#"
-[sources.orders]
-topic      = "orders"
-customer   = "buyer.id"
-time       = "paid_at"
-id         = "order_id"
-event      = "purchase"
-where      = 'status = "PAID"'
-properties = { amount = "total.value" }
-
+const CLICKS: &str = r#"
 [sources.clicks]
 topic      = "clicks"
 format     = "json"
@@ -74,8 +63,8 @@ impl Room {
         let folder = tempfile::tempdir().unwrap();
         let schemas = folder.path().join("schemas");
         std::fs::create_dir_all(&schemas).unwrap();
-        std::fs::copy(manifest().join(ORDER), schemas.join("1.avsc")).unwrap();
-        std::fs::write(folder.path().join("sources.toml"), SOURCES).unwrap();
+        std::fs::copy(manifest().join(orders::SCHEMA), schemas.join("1.avsc")).unwrap();
+        std::fs::write(folder.path().join("sources.toml"), [orders::SOURCE, CLICKS].concat()).unwrap();
         let rules = "[cohorts.regulars]\nwho = 'did purchase at least 3 times in the last 30 days'\n";
         std::fs::write(folder.path().join("rules.toml"), rules).unwrap();
         let admin = Admin::new(&kafka(bootstrap), &Brokers::default()).unwrap();
@@ -104,7 +93,7 @@ impl Room {
             let (customer, at) = ((random >> 33) % CUSTOMERS, START + number * DAYS_30 / self.events);
             record.clear();
             let topic = if number % 2 == 0 {
-                order(&mut record, number, customer, at);
+                orders::write(&mut record, number, customer, at);
                 "orders"
             } else {
                 record.extend_from_slice(click(number, customer, at).as_bytes());
@@ -137,38 +126,6 @@ impl Room {
             format!("state.dir={}", self.path(group).display()),
         ])
     }
-}
-
-/// An order of `benches/streams/order.avsc`, in Confluent framing.
-fn order(out: &mut Vec<u8>, number: u64, customer: u64, at: u64) {
-    let texts = |out: &mut Vec<u8>, texts: &[&str]| texts.iter().for_each(|one| text(out, one));
-    out.extend_from_slice(&[0, 0, 0, 0, 1]);
-    text(out, &format!("order-{number:010}"));
-    put(out, 1);
-    texts(out, &["web", &format!("c{customer:08}")]);
-    put(out, 1);
-    texts(out, &[&format!("c{customer}@example.org"), "Ada Example", "FR"]);
-    out.push(1);
-    for value in [19.99 + (number % 300) as f64, 3.5, 4.9] {
-        out.extend_from_slice(&f64::to_le_bytes(value));
-    }
-    text(out, "EUR");
-    let lines = number % 4 + 1;
-    put(out, lines.cast_signed());
-    for line in 0..lines {
-        text(out, &format!("SKU-{:05}", (number + line) % 5_000));
-        put(out, 1);
-        out.extend_from_slice(&f64::to_le_bytes(9.99));
-    }
-    put(out, 0);
-    put(out, (at - 60_000).cast_signed());
-    put(out, at.cast_signed());
-    texts(out, &["12 rue de la Paix", "Paris", "75002"]);
-    put(out, 0);
-    put(out, 1);
-    text(out, "spring-newsletter");
-    put(out, 0);
-    out.push(0);
 }
 
 /// A click as trackers send it, with 27 fields.
@@ -216,7 +173,8 @@ fn main() {
         table.add("  in the second half", target, pass.warm_per_cpu_second, "");
     };
     let log = Log { watermarks: &room.watermarks, topics: &TOPICS, records: room.events };
-    let schemas = [ORDER, "schemas/customer-event.avsc"].map(|file| manifest().join(file).display().to_string());
+    let schemas =
+        [orders::SCHEMA, "schemas/customer-event.avsc"].map(|file| manifest().join(file).display().to_string());
     let streams = {
         let program = Program::start("Rekey", &room.bootstrap, &room.folder, &schemas);
         log.pass("rekey", || program.cpu())

@@ -6,12 +6,12 @@
 //! when what is kept has its steady size.
 //!
 //! `growth` does the same with ten and a hundred times as many cohorts, `timers` lets the deadlines of customers come due
-//! who are only stored, `ranks` looks through stored customers as for a new threshold, `risk` watches churn as well, and
-//! `survey` looks through all customers as a partition does once a day.
+//! who are only stored, `ranks` looks through stored customers as for a new threshold, `risk` watches churn as well,
+//! `survey` looks through all customers as a partition does once a day, and `mapping` maps records of a source.
 //!
 //!     cargo bench --bench engine                            # COHORTD_BENCH_EVENTS=200000 for a quick look
 //!     COHORTD_BENCH_CASE=2 cargo bench --bench engine -- shop  # the second case alone, of 1 M customers
-//!     cargo bench --bench engine -- growth                  # or `shop`, `timers`, `ranks`, `risk`, `survey`: that part alone
+//!     cargo bench --bench engine -- growth                  # or `shop`, `timers`, `ranks`, `risk`, `survey`, `mapping`: that part alone
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
@@ -19,6 +19,7 @@
 mod support;
 
 mod growth;
+mod mapping;
 mod partition;
 mod ranks;
 mod risk;
@@ -193,6 +194,9 @@ fn main() {
     }
     if wanted("survey") {
         survey::run(&mut table);
+    }
+    if wanted("mapping") {
+        mapping::run(&mut table);
     }
     table.print("engine alone");
 }

@@ -2,6 +2,8 @@
 
 #[allow(dead_code, reason = "not every bench runs the daemon")]
 pub(crate) mod daemon;
+#[allow(dead_code, reason = "not every bench has sources")]
+pub(crate) mod orders;
 #[allow(dead_code, reason = "one bench has topics of its own")]
 pub(crate) mod shop;
 #[allow(dead_code, reason = "not every bench has targets of each kind")]

@@ -40,6 +40,8 @@ pub(crate) enum Type {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub(crate) name: String,
+    /// What the writers called it before.
+    pub(crate) aliases: Vec<String>,
     pub(crate) schema: TypeId,
 }
 
@@ -319,19 +321,19 @@ impl Parser {
         };
         let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for entry in entries.items() {
-            let of_text = |key| match entry {
+            let of = |key| match entry {
                 Json::Object(entry) => entry.get(key),
                 _ => None,
             };
-            let field = of_text("name").and_then(Json::text).map(|name| name.lossy().into_owned());
+            let field = of("name").and_then(Json::text).map(|name| name.lossy().into_owned());
             let field = field.ok_or_else(|| Incompatible::Schema(format!("a field of {name} has no `name`")))?;
-            let inner =
-                of_text("type").ok_or_else(|| Incompatible::Schema(format!("`{field}` of {name} has no `type`")))?;
+            let inner = of("type").ok_or_else(|| Incompatible::Schema(format!("`{field}` of {name} has no `type`")))?;
             if !names.insert(field.clone()) {
                 return Err(Incompatible::Schema(format!("{name} has two fields `{field}`")));
             }
             let schema = self.schema(inner, &namespace)?;
-            fields.push(Field { name: field, schema });
+            let aliases = of("aliases").map(texts).unwrap_or_default();
+            fields.push(Field { name: field, aliases, schema });
         }
         self.types[own.0] = Type::Record { name, fields };
         Ok(own)
@@ -351,11 +353,9 @@ impl Parser {
     fn define(&mut self, object: Object<'_>, defined: Type) -> TypeId {
         let name = defined.name().unwrap_or_default().to_owned();
         let id = self.add(defined);
-        if let Some(Json::Array(aliases)) = object.get("aliases") {
-            let within = name.rsplit_once('.').map_or("", |(within, _)| within);
-            for alias in aliases.items().filter_map(Json::text) {
-                self.named.insert(full_name(&alias.lossy(), within), id);
-            }
+        let within = name.rsplit_once('.').map_or("", |(within, _)| within);
+        for alias in object.get("aliases").map(texts).unwrap_or_default() {
+            self.named.insert(full_name(&alias, within), id);
         }
         // Some tools repeat a definition at each use; a later reference means the latest.
         self.named.insert(name, id);
@@ -381,6 +381,12 @@ impl Parser {
         }
         id
     }
+}
+
+/// The texts of a list.
+fn texts(list: Json<'_>) -> Vec<String> {
+    let Json::Array(list) = list else { return Vec::new() };
+    list.items().filter_map(Json::text).map(|text| text.lossy().into_owned()).collect()
 }
 
 fn logical_type(logical: &str, inner: &Type, object: Object<'_>) -> Option<LogicalType> {

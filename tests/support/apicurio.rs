@@ -85,7 +85,7 @@ impl Apicurio {
 
     /// The subjects of which one part of the name is this.
     pub(crate) fn subjects(&self, part: &str) -> Vec<String> {
-        let (_, answer) = self.ask("GET", "/subjects", "").expect("an answer");
+        let (_, answer) = self.answer("GET", "/subjects", "");
         let all: Vec<String> = serde_json::from_str(&answer).expect("a list of names");
         all.into_iter().filter(|subject| subject.contains(part)).collect()
     }
@@ -93,7 +93,7 @@ impl Apicurio {
     /// What the next schema of a subject must be to those before it: `FULL`, `BACKWARD_TRANSITIVE`.
     pub(crate) fn demand(&self, subject: &str, level: &str) {
         let body = serde_json::json!({ "compatibility": level }).to_string();
-        let (status, answer) = self.ask("PUT", &format!("/config/{subject}"), &body).expect("an answer");
+        let (status, answer) = self.answer("PUT", &format!("/config/{subject}"), &body);
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -107,7 +107,7 @@ impl Apicurio {
         let reference = |(name, subject, version): &(&str, &str, u32)| serde_json::json!({ "name": name, "subject": subject, "version": version });
         let references: Vec<_> = to.iter().map(reference).collect();
         let body = serde_json::json!({ "schema": schema, "references": references }).to_string();
-        let (status, answer) = self.ask("POST", &format!("/subjects/{subject}/versions"), &body).expect("an answer");
+        let (status, answer) = self.answer("POST", &format!("/subjects/{subject}/versions"), &body);
         assert_eq!(status, 200, "{answer}");
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
         u32::try_from(answer["id"].as_u64().expect("an id")).expect("a small one")
@@ -115,7 +115,7 @@ impl Apicurio {
 
     /// The text of a schema, by its id.
     pub(crate) fn schema(&self, id: u32) -> String {
-        let (status, answer) = self.ask("GET", &format!("/schemas/ids/{id}"), "").expect("an answer");
+        let (status, answer) = self.answer("GET", &format!("/schemas/ids/{id}"), "");
         assert_eq!(status, 200, "{answer}");
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
         answer["schema"].as_str().expect("a text").to_owned()
@@ -125,6 +125,18 @@ impl Apicurio {
     pub(crate) fn java_with_avro() -> Option<(PathBuf, String)> {
         let (java, program) = java().and_then(|java| Ok((java, program()?))).ok()?;
         Some((java, format!("{}/lib/main/*", program.display())))
+    }
+
+    /// The answer to what may be asked again: a busy server closes a connection now and then.
+    fn answer(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            match self.ask(method, path, body) {
+                Some(answer) => return answer,
+                None => assert!(Instant::now() < deadline, "Apicurio does not answer any more"),
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {

@@ -50,6 +50,8 @@ pub(super) enum Op {
     Nothing,
     Pass(SkipId, Kind),
     Scalar(Decode),
+    /// Reads one value again and again; there are two steps or more.
+    Several(Box<[Step]>),
     Record(Box<[Step]>),
     Union(Box<[Step]>),
     List(Box<Items>),
@@ -208,8 +210,18 @@ impl<'s> Compiler<'s> {
 
     fn record(&mut self, node: &'s Node, schema: TypeId, fields: &'s [Field]) -> Op {
         self.no_elements(node, "record");
-        let has = |name: &str| fields.iter().any(|field| field.name == name);
-        for (name, child) in node.names.iter().filter(|(name, _)| !has(name)) {
+        // A field is found by its name, and by what it was called before, unless that is now another's name.
+        let named = |name: &str| {
+            let was_named = |field: &Field| field.aliases.iter().any(|alias| alias == name);
+            let by_name = fields.iter().position(|field| field.name == name);
+            by_name.or_else(|| fields.iter().position(was_named))
+        };
+        let mut children: Vec<Vec<NodeId>> = vec![Vec::new(); fields.len()];
+        for (name, child) in &node.names {
+            if let Some(at) = named(name) {
+                children[at].push(*child);
+                continue;
+            }
             let names = || fields.iter().map(|field| field.name.as_str());
             let instead = match nearest(name, names()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -221,13 +233,16 @@ impl<'s> Compiler<'s> {
             };
             self.note(*child, &instead);
         }
-        if !node.names.iter().any(|(name, _)| has(name)) {
+        if children.iter().all(Vec::is_empty) {
             return self.pass(schema);
         }
-        let of = |name: &str| node.names.iter().find(|(known, _)| **known == *name);
-        let steps = fields.iter().map(|field| match of(&field.name) {
-            Some((_, child)) => self.step(*child, field.schema),
-            None => Step { slot: None, op: self.pass(field.schema) },
+        let steps = fields.iter().zip(children).map(|(field, children)| match children.as_slice() {
+            [] => Step { slot: None, op: self.pass(field.schema) },
+            [child] => self.step(*child, field.schema),
+            several => {
+                let steps = several.iter().map(|child| self.step(*child, field.schema)).collect();
+                Step { slot: None, op: Op::Several(steps) }
+            }
         });
         let steps: Vec<Step> = steps.collect();
         Op::Record(steps.into_iter().filter(|step| step.slot.is_some() || step.op.takes_part()).collect())

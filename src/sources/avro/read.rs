@@ -66,6 +66,13 @@ impl<'a> Reading<'_, 'a> {
                 Field::Other(*kind)
             }
             Op::Scalar(decode) => self.scalar(cursor, decode)?,
+            Op::Several(steps) => {
+                let start = *cursor;
+                for step in steps {
+                    *cursor = self.ahead(start, step)?;
+                }
+                return Ok(());
+            }
             Op::Record(steps) => {
                 for step in steps {
                     self.step(cursor, step)?;

@@ -104,18 +104,18 @@ fn events(log: &[Vec<Seen>]) -> Vec<LogEvent> {
 }
 
 /// The records of the sources, as the events that they must become.
-fn sent(lab: &Lab) -> Vec<LogEvent> {
+fn sent(lab: &Lab, topics: &[(&str, i32)]) -> Vec<LogEvent> {
     let mut sent = Vec::new();
-    for (kind, partitions) in TOPICS {
-        for seen in lab.with_partitions(partitions).read(kind).concat() {
+    for (kind, partitions) in topics {
+        for seen in lab.with_partitions(*partitions).read(kind).concat() {
             let payload = seen.payload.unwrap();
-            if kind == "orders" {
+            if *kind == "orders" {
                 sent.push(avro::decode(&payload).unwrap());
                 continue;
             }
             let record: serde_json::Value = serde_json::from_slice(&payload).unwrap();
             let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-            sent.push(match kind {
+            sent.push(match *kind {
                 "clicks" => {
                     let (customer, name) = (text(&record["visitor"]["id"]).unwrap(), text(&record["action"]).unwrap());
                     avro::event(&customer, &name, record["ts"].as_i64().unwrap(), None)
@@ -132,9 +132,9 @@ fn sent(lab: &Lab) -> Vec<LogEvent> {
 }
 
 /// Each record of the sources is in the log exactly once, in its customer's partition, and the changes are those of that log.
-fn everything_is_right(lab: &Lab) -> judge::Found {
+fn everything_is_right(lab: &Lab, topics: &[(&str, i32)]) -> judge::Found {
     let log = lab.read("in");
-    let (found, expected) = (counted(&events(&log)), counted(&sent(lab)));
+    let (found, expected) = (counted(&events(&log)), counted(&sent(lab, topics)));
     for (event, count) in &expected {
         assert_eq!(found.get(event), Some(count), "of {event:?}, sent as often");
     }
@@ -194,9 +194,44 @@ fn three_systems_become_one_log_exactly_once_through_kills_and_rebalances() {
             + sum("cohortd_source_dead_letters_total")
     );
     one.stop();
-    let found = everything_is_right(&lab);
+    let found = everything_is_right(&lab, &TOPICS);
     println!("gather: {found:?}");
     assert!(found.changes > 100 && found.by_time > 50 && found.advances > 0, "too little happened: {found:?}");
+}
+
+/// Kafka's default partitioner sends the same key elsewhere from then on; the log is partitioned by customer.
+#[test]
+fn partitions_that_are_added_to_a_topic_are_gathered_from_their_beginning() {
+    let Some(lab) = Lab::gathering("added", 2, shop::RULES, &TOPICS, SOURCES) else { return };
+    let mut random = Random::seeded("added");
+    // So that writers and daemon soon know of new partitions.
+    let sets = [&shop::SETS[..], &QUICK, &["kafka.options.topic.metadata.refresh.interval.ms=500"]].concat();
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    let systems = Systems::of(&lab);
+    let before = shop::open_to(random.next(), 40, 150, move |sent| systems.send(sent));
+    thread::sleep(Duration::from_secs(2));
+    let last_before = before.close();
+    lab.enlarge("clicks", 5);
+    lab.enlarge("support", 3);
+    let systems = Systems::of(&lab);
+    let after = shop::open_to(random.next(), 40, 150, move |sent| systems.send(sent));
+    thread::sleep(Duration::from_secs(1));
+    one.kill9();
+    one = lab.start("one", &sets);
+    one.ready();
+    thread::sleep(Duration::from_secs(2));
+    let last = after.close().max(last_before);
+    settled(&lab, &one, last);
+    one.stop();
+    let topics = [("clicks", 5), ("orders", 2), ("support", 3)];
+    for (kind, partitions) in [topics[0], topics[2]] {
+        let read = lab.with_partitions(partitions).read(kind);
+        assert!(read.iter().all(|records| !records.is_empty()), "the added partitions of {kind} got records");
+    }
+    let found = everything_is_right(&lab, &topics);
+    println!("added: {found:?}");
+    assert!(found.changes > 50, "too little happened: {found:?}");
 }
 
 /// Two years of orders beside clicks of the last days, all of it there before the start.
@@ -247,7 +282,7 @@ fn a_backlog_comes_out_in_the_order_of_its_times_and_nothing_is_too_late() {
     let found = judge::check(&lab, config);
     println!("backlog: {found:?}");
     assert!(found.too_late == 0 && found.late == 0 && found.changes > 20, "{found:?}");
-    assert_eq!(counted(&events(&log)), counted(&sent(&lab)));
+    assert_eq!(counted(&events(&log)), counted(&sent(&lab, &TOPICS)));
 }
 
 #[test]
@@ -290,19 +325,33 @@ fn one_bad_record_goes_to_the_dead_letters_with_its_source_and_stops_nothing() {
     systems.clicks.send("session-3", b"{\"visitor\":");
     systems.clicks.send("session-3", br#"{"visitor":{"id":"c2"},"ts":true,"action":"visit"}"#);
     systems.clicks.send("session-3", br#"{"visitor":{},"ts":1,"action":"visit"}"#);
+    // A message of Protobuf, bare and as Confluent's serializer frames it.
+    const PROTOBUF: &[u8] = b"\x0a\x02c9\x10\x96\x01\x1a\x05visit";
+    for writer in [&systems.clicks, &systems.orders] {
+        writer.send("protobuf", PROTOBUF);
+        writer.send("protobuf", &[b"\0\0\0\0\x01\0", PROTOBUF].concat());
+    }
+    systems.orders.flush();
     send(2, now + 86_400_000);
     send(3, now);
     send(4, now / 1_000);
     systems.clicks.flush();
     let mut daemon = lab.start("one", &[]);
-    eventually("everything is read", || (daemon.metric("cohortd_source_records_read_total") as i64 == 7).then_some(()));
+    eventually("everything is read", || {
+        (daemon.metric("cohortd_source_records_read_total") as i64 == 11).then_some(())
+    });
     daemon.stop();
     let letters = lab.read("letters").concat();
-    let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.header("cohortd_reason")).collect();
-    reasons.sort_unstable();
-    assert_eq!(reasons, ["bad_time", "bad_time", "future", "undecodable"]);
-    assert!(letters.iter().all(|letter| letter.header("cohortd_source") == "clicks"));
-    assert!(letters.iter().all(|letter| letter.header("cohortd_topic") == lab.topic("clicks")));
+    let reasons_of = |source: &str| {
+        let letters = letters.iter().filter(|letter| letter.header("cohortd_source") == source);
+        let letters: Vec<&Seen> = letters.collect();
+        assert!(letters.iter().all(|letter| letter.header("cohortd_topic") == lab.topic(source)));
+        let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.header("cohortd_reason")).collect();
+        reasons.sort_unstable();
+        reasons
+    };
+    assert_eq!(reasons_of("clicks"), ["bad_time", "bad_time", "future", "undecodable", "undecodable", "undecodable"]);
+    assert_eq!(reasons_of("orders"), ["undecodable", "unknown_schema"]);
     let gathered = events(&lab.read("in"));
     let mut customers: Vec<&str> = gathered.iter().map(|event| event.customer.as_str()).collect();
     customers.sort_unstable();

@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod later;
 mod mistakes;
 mod naive;
 mod outside;

@@ -89,9 +89,7 @@ impl Path {
             let Some((step, rest)) = steps.split_first() else { return true };
             match (step, of) {
                 (_, Type::Union(branches)) => branches.iter().any(|branch| walk(branch, steps)),
-                (Step::Name(name), Type::Record(_, fields)) => {
-                    fields.iter().any(|(own, of)| own == name && walk(of, rest))
-                }
+                (Step::Name(name), Type::Record(record)) => record.field(name).is_some_and(|of| walk(of, rest)),
                 (Step::Name(_), Type::Map(values)) => walk(values, rest),
                 (Step::Place(_) | Step::Keyed(..), Type::List(items)) => walk(items, rest),
                 _ => false,
@@ -106,8 +104,8 @@ impl Path {
             match (steps.split_first(), of) {
                 (_, Type::Union(branches)) => branches.iter().for_each(|branch| walk(branch, steps, found)),
                 (None, Type::List(items)) => found.push(items),
-                (Some((Step::Name(name), rest)), Type::Record(_, fields)) => {
-                    fields.iter().filter(|(own, _)| own == name).for_each(|(_, of)| walk(of, rest, found));
+                (Some((Step::Name(name), rest)), Type::Record(record)) => {
+                    record.field(name).into_iter().for_each(|of| walk(of, rest, found));
                 }
                 (Some((Step::Name(_), rest)), Type::Map(values)) => walk(values, rest, found),
                 (Some((Step::Place(_) | Step::Keyed(..), rest)), Type::List(items)) => walk(items, rest, found),

@@ -5,7 +5,7 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use cohortd::sources::Payload;
 
 use super::naive::{Filter, Path, Source, Step, Test};
-use super::values::{Found, Maker, NAMES, Type};
+use super::values::{Field, Found, Maker, NAMES, Type};
 use super::{mapping, shown};
 
 const CASES: u64 = 4_000;
@@ -273,10 +273,11 @@ impl Maker {
             return;
         }
         match of {
-            Type::Record(_, fields) => {
-                let (name, of) = self.one(fields);
+            Type::Record(record) => {
+                let field = self.one(record.fields());
+                let name = self.name_of(&field);
                 steps.push(Step::Name(name));
-                self.walk_type(&of, steps);
+                self.walk_type(&field.of, steps);
             }
             Type::Map(values) => {
                 steps.push(Step::Name(self.one(&NAMES).to_owned()));
@@ -284,7 +285,10 @@ impl Maker {
             }
             Type::List(items) => {
                 let by = match &**items {
-                    Type::Record(_, fields) => self.one(fields).0,
+                    Type::Record(record) => {
+                        let field = self.one(record.fields());
+                        self.name_of(&field)
+                    }
                     _ => self.one(&NAMES).to_owned(),
                 };
                 steps.push(self.element_step(by));
@@ -296,6 +300,12 @@ impl Maker {
             }
             _ => {}
         }
+    }
+
+    /// Its name, or what it was called before.
+    fn name_of(&mut self, field: &Field) -> String {
+        let names: Vec<&String> = std::iter::once(&field.name).chain(&field.aliases).collect();
+        self.one(&names).clone()
     }
 
     fn walk_value(&mut self, value: &Found, steps: &mut Vec<Step>) {

@@ -1,5 +1,10 @@
 //! Random types of Avro and values of them.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::rc::Rc;
+
 use apache_avro::Decimal;
 use apache_avro::types::Value as Avro;
 use serde_json::{Value as Json, json};
@@ -21,10 +26,23 @@ pub(super) enum Type {
     LocalMillis,
     Date,
     Time,
-    Record(String, Vec<(String, Type)>),
+    Record(Rc<Record>),
     List(Box<Type>),
     Map(Box<Type>),
     Union(Vec<Type>),
+}
+
+/// A record, which may be within itself.
+pub(super) struct Record {
+    pub(super) name: String,
+    fields: OnceCell<Vec<Field>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) of: Type,
 }
 
 /// A value, with nothing of how it is encoded.
@@ -49,44 +67,87 @@ pub(super) enum Found {
 
 pub(super) const SYMBOLS: [&str; 3] = ["x", "y", "PAID"];
 pub(super) const NAMES: [&str; 5] = ["a", "b", "c_1", "d", "E"];
+/// About how many values one value holds: so few that none is nested too deeply.
+const WITHIN_MAX: u32 = 28;
+/// Of records, without lists and what may be null, in one that is used again.
+const RECORDS_MAX: usize = 3;
 const TEXTS: [&str; 6] = ["", "x", "y", "1", "2026-01-05T09:00:00Z", "59.90"];
 
 /// Makes types and values.
 pub(super) struct Maker {
     pub(super) random: fastrand::Rng,
-    records: u32,
+    /// Before the names of types.
+    namespace: &'static str,
+    named: u32,
+    /// Those whose fields are known.
+    records: Vec<Rc<Record>>,
+    enums: Vec<String>,
+    /// How many values the current one may still hold.
+    room: u32,
 }
 
 impl Maker {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), records: 0 }
+        let mut random = fastrand::Rng::with_seed(seed);
+        let namespace = if random.bool() { "" } else { "shop.v1." };
+        Self { random, namespace, named: 0, records: Vec::new(), enums: Vec::new(), room: 0 }
     }
 
     pub(super) fn one<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.random.usize(..of.len())].clone()
     }
 
-    /// A record at the top, mostly with a customer and a time that are of use.
-    pub(super) fn record(&mut self) -> Type {
-        let Type::Record(name, mut fields) = self.record_type(3) else { unreachable!("it makes records") };
-        fields.retain(|(name, _)| name != "who" && name != "at");
-        fields.push(("who".to_owned(), Type::Union(vec![Type::Null, Type::Text])));
-        fields.push(("at".to_owned(), Type::Millis));
-        Type::Record(name, fields)
+    fn name(&mut self, letter: char) -> String {
+        self.named += 1;
+        format!("{}{letter}{}", self.namespace, self.named)
     }
 
-    fn record_type(&mut self, depth: u32) -> Type {
-        self.records += 1;
-        let name = format!("R{}", self.records);
+    /// A record at the top, mostly with a customer and a time that are of use.
+    pub(super) fn record(&mut self) -> Type {
+        let who = Field::new("who", Type::Union(vec![Type::Null, Type::Text]));
+        Type::Record(self.record_type(3, vec![who, Field::new("at", Type::Millis)]))
+    }
+
+    fn record_type(&mut self, depth: u32, and: Vec<Field>) -> Rc<Record> {
+        let record = Record::unfinished(self.name('R'));
         // A first field of some bytes, since lists of what takes none are a case of their own.
-        let mut fields = vec![(NAMES[0].to_owned(), self.one(&[Type::Text, Type::Long, Type::Double]))];
+        let mut fields = vec![Field::new(NAMES[0], self.one(&[Type::Text, Type::Long, Type::Double]))];
+        let mut left = Vec::new();
         for name in &NAMES[1..] {
-            if self.random.bool() {
-                fields.push(((*name).to_owned(), self.some(depth)));
+            match self.random.u32(..12) {
+                0..=5 => fields.push(Field::new(name, self.some(depth))),
+                // Within itself: none, or any number of them.
+                6 => {
+                    let own = Type::Record(Rc::clone(&record));
+                    let own = self.one(&[
+                        Type::Union(vec![Type::Null, own.clone()]),
+                        Type::List(Box::new(own.clone())),
+                        Type::Map(Box::new(own)),
+                    ]);
+                    fields.push(Field::new(name, own));
+                }
+                _ => left.push(name),
             }
         }
+        for name in left {
+            if self.random.u32(..4) == 0 {
+                let renamed = self.random.usize(..fields.len());
+                fields[renamed].aliases.push((*name).to_owned());
+            }
+        }
+        fields.extend(and);
         self.random.shuffle(&mut fields);
-        Type::Record(name, fields)
+        record.finish(fields);
+        self.records.push(Rc::clone(&record));
+        record
+    }
+
+    /// A new one, or one that is known.
+    fn some_record(&mut self, depth: u32) -> Type {
+        let is_small = |record: &&Rc<Record>| record.records() <= RECORDS_MAX;
+        let again = self.random.u32(..3) == 0;
+        let known: Vec<_> = self.records.iter().filter(|_| again).filter(is_small).cloned().collect();
+        Type::Record(if known.is_empty() { self.record_type(depth, Vec::new()) } else { self.one(&known) })
     }
 
     fn some(&mut self, depth: u32) -> Type {
@@ -100,19 +161,23 @@ impl Maker {
             5 => Type::Text,
             6 => Type::Bytes,
             7 => {
-                self.records += 1;
-                Type::Enum(format!("E{}", self.records))
+                if self.enums.is_empty() || self.random.bool() {
+                    let name = self.name('E');
+                    self.enums.push(name);
+                }
+                let known = self.enums.clone();
+                Type::Enum(self.one(&known))
             }
             8 => Type::Decimal(self.random.u32(..=6)),
             9 => self.one(&[Type::Millis, Type::Micros, Type::LocalMillis]),
             10 => Type::Date,
             11 => Type::Time,
             12 => Type::Union(vec![Type::Null, self.one(&[Type::Long, Type::Text, Type::Bool])]),
-            13 | 14 => self.record_type(depth - 1),
+            13 | 14 => self.some_record(depth - 1),
             15 => Type::List(Box::new(self.some_of_bytes(depth - 1))),
-            16 => Type::List(Box::new(self.record_type(depth - 1))),
+            16 => Type::List(Box::new(self.some_record(depth - 1))),
             17 => Type::Map(Box::new(self.some(depth - 1))),
-            _ => Type::Union(vec![Type::Null, self.record_type(depth - 1), Type::Text]),
+            _ => Type::Union(vec![Type::Null, self.some_record(depth - 1), Type::Text]),
         }
     }
 
@@ -126,6 +191,12 @@ impl Maker {
     }
 
     pub(super) fn value(&mut self, of: &Type) -> (Avro, Found) {
+        self.room = WITHIN_MAX;
+        self.value_within(of)
+    }
+
+    fn value_within(&mut self, of: &Type) -> (Avro, Found) {
+        self.room = self.room.saturating_sub(1);
         match of {
             Type::Null => (Avro::Null, Found::Null),
             Type::Bool => {
@@ -175,26 +246,28 @@ impl Maker {
                 let seconds = self.one(&[0, 43_200, 86_399]);
                 (Avro::TimeMillis(seconds * 1_000), Found::Time(seconds))
             }
-            Type::Record(_, fields) => {
+            Type::Record(record) => {
                 let mut avro = Vec::new();
                 let mut found = Vec::new();
-                for (name, of) in fields {
-                    let (value, own) = self.value(of);
-                    avro.push((name.clone(), value));
-                    found.push((name.clone(), own));
+                for field in record.fields() {
+                    let (value, own) = self.value_within(&field.of);
+                    avro.push((field.name.clone(), value));
+                    found.extend(field.aliases.iter().map(|alias| (alias.clone(), own.clone())));
+                    found.push((field.name.clone(), own));
                 }
                 (Avro::Record(avro), Found::Members(found))
             }
             Type::List(items) => {
-                let (avro, found) = (0..self.random.usize(..4)).map(|_| self.value(items)).unzip();
+                let length = if self.room == 0 { 0 } else { self.random.usize(..4) };
+                let (avro, found) = (0..length).map(|_| self.value_within(items)).unzip();
                 (Avro::Array(avro), Found::List(found))
             }
             Type::Map(values) => {
                 let mut avro = std::collections::HashMap::new();
                 let mut found = Vec::new();
                 for name in NAMES {
-                    if self.random.bool() {
-                        let (value, own) = self.value(values);
+                    if self.room > 0 && self.random.bool() {
+                        let (value, own) = self.value_within(values);
                         avro.insert(name.to_owned(), value);
                         found.push((name.to_owned(), own));
                     }
@@ -202,8 +275,8 @@ impl Maker {
                 (Avro::Map(avro), Found::Members(found))
             }
             Type::Union(branches) => {
-                let branch = self.random.usize(..branches.len());
-                let (value, found) = self.value(&branches[branch]);
+                let branch = if self.room == 0 { 0 } else { self.random.usize(..branches.len()) };
+                let (value, found) = self.value_within(&branches[branch]);
                 (Avro::Union(u32::try_from(branch).unwrap(), Box::new(value)), found)
             }
         }
@@ -227,8 +300,12 @@ impl Maker {
 }
 
 impl Type {
-    /// As JSON of a schema.
+    /// As JSON of a schema, in which a type with a name is written out the first time.
     pub(super) fn schema(&self) -> Json {
+        self.schema_after(&mut HashSet::new())
+    }
+
+    fn schema_after<'t>(&'t self, written: &mut HashSet<&'t str>) -> Json {
         match self {
             Self::Null => json!("null"),
             Self::Bool => json!("boolean"),
@@ -237,6 +314,7 @@ impl Type {
             Self::Double => json!("double"),
             Self::Text => json!("string"),
             Self::Bytes => json!("bytes"),
+            Self::Enum(name) if !written.insert(name) => json!(name),
             Self::Enum(name) => json!({"type": "enum", "name": name, "symbols": SYMBOLS}),
             Self::Decimal(scale) => json!({"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": scale}),
             Self::Millis => json!({"type": "long", "logicalType": "timestamp-millis"}),
@@ -244,14 +322,65 @@ impl Type {
             Self::LocalMillis => json!({"type": "long", "logicalType": "local-timestamp-millis"}),
             Self::Date => json!({"type": "int", "logicalType": "date"}),
             Self::Time => json!({"type": "int", "logicalType": "time-millis"}),
-            Self::Record(name, fields) => {
-                let of = |(name, of): &(String, Self)| json!({"name": name, "type": of.schema()});
-                json!({"type": "record", "name": name, "fields": fields.iter().map(of).collect::<Vec<_>>()})
+            Self::Record(record) if !written.insert(&record.name) => json!(record.name),
+            Self::Record(record) => {
+                let of = |field: &'t Field| {
+                    let mut shown = json!({"name": field.name, "type": field.of.schema_after(written)});
+                    if !field.aliases.is_empty() {
+                        shown["aliases"] = json!(field.aliases);
+                    }
+                    shown
+                };
+                let fields: Vec<Json> = record.fields().iter().map(of).collect();
+                json!({"type": "record", "name": record.name, "fields": fields})
             }
-            Self::List(items) => json!({"type": "array", "items": items.schema()}),
-            Self::Map(values) => json!({"type": "map", "values": values.schema()}),
-            Self::Union(branches) => branches.iter().map(Self::schema).collect(),
+            Self::List(items) => json!({"type": "array", "items": items.schema_after(written)}),
+            Self::Map(values) => json!({"type": "map", "values": values.schema_after(written)}),
+            Self::Union(branches) => branches.iter().map(|branch| branch.schema_after(written)).collect(),
         }
+    }
+}
+
+impl Record {
+    /// One that may stand in its own fields before they are known.
+    pub(super) fn unfinished(name: String) -> Rc<Self> {
+        Rc::new(Self { name, fields: OnceCell::new() })
+    }
+
+    pub(super) fn finish(&self, fields: Vec<Field>) {
+        self.fields.set(fields).expect("a record gets its fields once");
+    }
+
+    pub(super) fn fields(&self) -> &[Field] {
+        self.fields.get().expect("a record is shown once it is made")
+    }
+
+    /// How many records each value has at least, itself included.
+    fn records(&self) -> usize {
+        let within = self.fields().iter().map(|field| match &field.of {
+            Type::Record(record) => record.records(),
+            _ => 0,
+        });
+        1 + within.sum::<usize>()
+    }
+
+    /// The type of a field, by its name or by what it was called before.
+    pub(super) fn field(&self, name: &str) -> Option<&Type> {
+        let has = |field: &&Field| field.name == name || field.aliases.iter().any(|alias| alias == name);
+        self.fields().iter().find(has).map(|field| &field.of)
+    }
+}
+
+impl fmt::Debug for Record {
+    /// Without the fields, in which it may be again.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.name)
+    }
+}
+
+impl Field {
+    pub(super) fn new(name: &str, of: Type) -> Self {
+        Self { name: name.to_owned(), aliases: Vec::new(), of }
     }
 }
 
