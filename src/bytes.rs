@@ -1,6 +1,6 @@
 //! Reading and writing numbers, lists and texts in stored values.
 
-use crate::event::{Instant, Number};
+use crate::event::{Instant, Number, text};
 
 /// The version of all stored values but META: their first byte. A release reads its own and those below.
 pub const FORMAT: u8 = 1;
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
     /// Bytes that end too early, or were not written so; `what` says what was being read.
     pub fn text(&mut self, what: &'static str) -> Read<&'a str> {
         let length = self.len(what)?;
-        std::str::from_utf8(self.take(length, what)?).map_err(|_| Corrupt(what))
+        text(self.take(length, what)?).ok_or(Corrupt(what))
     }
 }
 

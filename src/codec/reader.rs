@@ -11,7 +11,7 @@ use super::schema::WriterSchema;
 use super::skip::SkipId;
 use super::unread::Unread;
 use super::{Incompatible, Undecodable};
-use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary};
+use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary, text};
 
 /// The nesting limit of types in a record: ours need three, and a type that contains itself could otherwise exhaust the
 /// stack.
@@ -158,11 +158,11 @@ impl Reader {
             single => single,
         };
         if let Decode::Text = take {
-            return std::str::from_utf8(cursor.sized()?).map(Some).map_err(|_| Undecodable::NotUtf8(field));
+            return text(cursor.sized()?).map(Some).ok_or(Undecodable::NotUtf8(field));
         }
         match self.single(cursor, take)? {
             Scalar::Text(text) => Ok(Some(text)),
-            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Undecodable::NotUtf8(field)),
+            Scalar::Bytes(bytes) => text(bytes).map(Some).ok_or(Undecodable::NotUtf8(field)),
             Scalar::Garbled => Err(Undecodable::NotUtf8(field)),
             Scalar::Null => Ok(None),
             _ => Err(Undecodable::Mismatch(field)),
@@ -341,7 +341,7 @@ enum Scalar<'a> {
 impl<'a> Scalar<'a> {
     #[inline]
     fn of_text(bytes: &'a [u8]) -> Self {
-        std::str::from_utf8(bytes).map_or(Self::Garbled, Self::Text)
+        text(bytes).map_or(Self::Garbled, Self::Text)
     }
 }
 

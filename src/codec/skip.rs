@@ -106,17 +106,30 @@ impl Skips {
             Skip::Varint => _ = cursor.long()?,
             Skip::Fixed(size) => _ = cursor.bytes(*size)?,
             Skip::Sized => _ = cursor.sized()?,
-            Skip::Record(fields) => {
-                for field in fields {
-                    self.pass(cursor, *field, inner)?;
-                }
-            }
+            Skip::Record(fields) => self.pass_all(cursor, fields, inner)?,
             Skip::Union(branches) => {
                 let branch = branches[cursor.branch(branches.len())?];
                 self.pass(cursor, branch, inner)?;
             }
             Skip::Array(item) => self.pass_items(cursor, *item, Keyed::No, inner)?,
             Skip::Map(item) => self.pass_items(cursor, *item, Keyed::Yes, inner)?,
+        }
+        Ok(())
+    }
+
+    /// Skips one value after the other, as [`pass`](Self::pass) does each of them.
+    pub(crate) fn pass_all(&self, cursor: &mut Cursor<'_>, skips: &[SkipId], depth: u32) -> Result<(), Undecodable> {
+        if depth == 0 && !skips.is_empty() {
+            return Err(Undecodable::Depth);
+        }
+        for skip in skips {
+            // Most fields are of these: no call for them.
+            match &self.0[skip.0 as usize] {
+                Skip::Varint => _ = cursor.long()?,
+                Skip::Fixed(size) => _ = cursor.bytes(*size)?,
+                Skip::Sized => _ = cursor.sized()?,
+                _ => self.pass(cursor, *skip, depth)?,
+            }
         }
         Ok(())
     }

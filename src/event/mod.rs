@@ -9,6 +9,7 @@ mod number;
 mod reason;
 mod risk;
 pub mod stored_hash;
+mod utf8;
 mod value;
 mod vocabulary;
 
@@ -21,5 +22,6 @@ pub use number::Number;
 pub(crate) use reason::named;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
 pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};
+pub(crate) use utf8::text;
 pub use value::{Kept, Value};
 pub use vocabulary::{NameId, PropertyId, Vocabulary};

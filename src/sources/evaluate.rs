@@ -21,7 +21,7 @@ use super::slots::{List, Slots};
 use super::time::{Clock, Moment, Unit};
 use super::tree::{NodeId, Slot};
 use crate::codec::NotJson;
-use crate::event::{CUSTOMER_BYTES_MAX, Instant, NAME_BYTES_MAX};
+use crate::event::{self, CUSTOMER_BYTES_MAX, Instant, NAME_BYTES_MAX};
 
 /// Why there is no event.
 enum Not {
@@ -154,10 +154,7 @@ impl Mapping {
 }
 
 fn text(bytes: &[u8]) -> Field<'_> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Field::Text(text.into()),
-        Err(_) => Field::Other(Kind::Bytes),
-    }
+    event::text(bytes).map_or(Field::Other(Kind::Bytes), |text| Field::Text(text.into()))
 }
 
 /// What was found in one record.
@@ -206,7 +203,8 @@ impl<'a> Found<'_, 'a> {
                 return refused(RefusalReason::Oversized, format!("{what} is longer than {most} bytes"));
             }
         }
-        let (mut properties, mut unusable) = (Vec::new(), Vec::new());
+        let mut properties = Vec::with_capacity(source.properties.len());
+        let mut unusable = Vec::new();
         for (own, (slot, as_)) in source.properties.iter().zip(&self.mapping.properties) {
             match self.slots.get(*slot, row).clone().property(*as_, source.time.zone.as_ref()) {
                 Property::Missing => {}

@@ -56,7 +56,7 @@
 //!   key  partition, 4 │ ranking, 2
 //! ```
 
-use crate::event::Instant;
+use crate::event::{Instant, text};
 
 pub use crate::bytes::FORMAT;
 
@@ -132,7 +132,7 @@ pub fn timer_key(due: Instant, customer: &str) -> Vec<u8> {
 #[must_use]
 pub fn split_timer_key(key: &[u8]) -> Option<(Instant, &str)> {
     let (due, customer) = key.split_first_chunk::<8>()?;
-    Some((Instant(from_ordered(*due)), std::str::from_utf8(customer).ok()?))
+    Some((Instant(from_ordered(*due)), text(customer)?))
 }
 
 /// The parts of the changelog key of a customer.

@@ -10,7 +10,7 @@
 
 use crate::bytes::{Read, Reader, put_len, put_text, put_u64};
 use crate::engine::customer::{CustomerState, Spares, encode_state, read_state};
-use crate::event::Instant;
+use crate::event::{Instant, text};
 use crate::rules::{Machine, RankingIx, RuleSet};
 
 pub(super) const WRITTEN_HERE: &str = "these bytes were written by this process, under the same rules";
@@ -54,7 +54,7 @@ impl<'b> Packed<'b> {
     }
 
     pub(super) fn customer(&self) -> &'b str {
-        std::str::from_utf8(self.customer).expect(WRITTEN_HERE)
+        text(self.customer).expect(WRITTEN_HERE)
     }
 
     /// Decodes the state into one that is reused.

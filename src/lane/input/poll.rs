@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Moment};
 
 use crate::codec::Reader;
 use crate::engine::Slot;
-use crate::event::DeadLetterReason;
+use crate::event::{DeadLetterReason, text};
 use crate::kafka::{Consumer, Failure, Polled, Record};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -174,7 +174,7 @@ pub(in crate::lane) fn load_states(
     let mut slots = Vec::with_capacity(records.len());
     for record in records {
         let number = record.partition();
-        let known = partitions.get_mut(&number).zip(record.key().and_then(|key| std::str::from_utf8(key).ok()));
+        let known = partitions.get_mut(&number).zip(record.key().and_then(text));
         slots.push(known.and_then(|(partition, customer)| {
             let slot = partition.residents.find(customer);
             if slot.is_none() {

@@ -49,6 +49,8 @@ pub(super) enum Op {
     /// Takes no bytes, and is missing.
     Nothing,
     Pass(SkipId, Kind),
+    /// Skips values that nobody wants, one after the other.
+    PassAll(Box<[SkipId]>),
     Scalar(Decode),
     /// Reads one value again and again; there are two steps or more.
     Several(Box<[Step]>),
@@ -236,15 +238,23 @@ impl<'s> Compiler<'s> {
         if children.iter().all(Vec::is_empty) {
             return self.pass(schema);
         }
-        let steps = fields.iter().zip(children).map(|(field, children)| match children.as_slice() {
-            [] => Step { slot: None, op: self.pass(field.schema) },
-            [child] => self.step(*child, field.schema),
-            several => {
-                let steps = several.iter().map(|child| self.step(*child, field.schema)).collect();
-                Step { slot: None, op: Op::Several(steps) }
-            }
-        });
-        let steps: Vec<Step> = steps.collect();
+        let (mut steps, mut unwanted) = (Vec::new(), Vec::new());
+        for (field, children) in fields.iter().zip(children) {
+            let step = match children.as_slice() {
+                [] => {
+                    unwanted.push(self.skips.skip(field.schema));
+                    continue;
+                }
+                [child] => self.step(*child, field.schema),
+                several => {
+                    let steps = several.iter().map(|child| self.step(*child, field.schema)).collect();
+                    Step { slot: None, op: Op::Several(steps) }
+                }
+            };
+            steps.extend(pass_all(&mut unwanted));
+            steps.push(step);
+        }
+        steps.extend(pass_all(&mut unwanted));
         Op::Record(steps.into_iter().filter(|step| step.slot.is_some() || step.op.takes_part()).collect())
     }
 
@@ -337,6 +347,12 @@ impl<'s> Compiler<'s> {
             Type::Map(_) | Type::Record { .. } => Decode::Other(self.skips.skip(schema), Kind::Record),
         }
     }
+}
+
+/// The step over fields that nobody wants, if there are any; none are left.
+fn pass_all(unwanted: &mut Vec<SkipId>) -> Option<Step> {
+    let skips: Box<[SkipId]> = unwanted.drain(..).filter(|skip| *skip != SkipId::NOTHING).collect();
+    (!skips.is_empty()).then_some(Step { slot: None, op: Op::PassAll(skips) })
 }
 
 impl Op {

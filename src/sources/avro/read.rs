@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::compile::{Decode, Entries, Items, KeyedItems, Meaning, Op, Program, Step};
 use crate::codec::{Cursor, MAX_DEPTH, SkipId, Undecodable};
+use crate::event::text;
 use crate::sources::decimal::Decimal;
 use crate::sources::field::{Field, Kind};
 use crate::sources::path::ELEMENTS_MAX;
@@ -65,6 +66,7 @@ impl<'a> Reading<'_, 'a> {
                 self.pass(cursor, *skip)?;
                 Field::Other(*kind)
             }
+            Op::PassAll(skips) => return self.program.skips.pass_all(cursor, skips, MAX_DEPTH),
             Op::Scalar(decode) => self.scalar(cursor, decode)?,
             Op::Several(steps) => {
                 let start = *cursor;
@@ -227,10 +229,7 @@ impl<'a> Reading<'_, 'a> {
             Decode::Long(meaning) => integer(cursor.long()?, *meaning),
             Decode::Float => Field::Double(f64::from(cursor.float()?)),
             Decode::Double => Field::Double(cursor.double()?),
-            Decode::Text => match std::str::from_utf8(cursor.sized()?) {
-                Ok(text) => Field::Text(text.into()),
-                Err(_) => Field::Other(Kind::Bytes),
-            },
+            Decode::Text => text(cursor.sized()?).map_or(Field::Other(Kind::Bytes), |text| Field::Text(text.into())),
             Decode::Symbol(symbols) => Field::Text((&*symbols[cursor.branch(symbols.len())?]).into()),
             Decode::Decimal { scale, size } => {
                 let unscaled = match size {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 
 use super::{CUSTOMERS, Corrupt, Database, Instant, StoreError, Stored, from_ordered};
+use crate::event::text;
 
 impl Database {
     /// The customers whose ids come after `after`, in the order of bytes: as many as fit in these limits, one at least if
@@ -21,7 +22,7 @@ impl Database {
                 break;
             }
             let (key, value) = entry?;
-            let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
+            let customer = text(&key).ok_or(Corrupt("customer id"))?;
             let (head, state) = value.split_first_chunk::<8>().ok_or(Corrupt("customer"))?;
             bytes += state.len();
             found.push(Stored {
@@ -45,7 +46,7 @@ impl Database {
         let from = IteratorMode::From(after.as_bytes(), Direction::Forward);
         for entry in self.db.iterator_cf(self.family(CUSTOMERS), from) {
             let (key, value) = entry?;
-            let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
+            let customer = text(&key).ok_or(Corrupt("customer id"))?;
             if customer > after && visit(customer, value.get(8..).ok_or(Corrupt("customer"))?)?.is_break() {
                 break;
             }

@@ -42,7 +42,7 @@ fn records_of_well_known_shapes_become_their_events() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sources/shapes");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(files.len() >= 12, "{}", files.len());
+    assert!(files.len() >= 30, "{}", files.len());
     let mut wrong = Vec::new();
     for file in files {
         let shape: Shape = toml::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
