@@ -32,23 +32,28 @@ fn is_ascii(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::text;
 
-    #[test]
-    fn texts_are_those_of_the_standard_library() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut counts = [0; 2];
-        for _ in 0..20_000 {
-            let mut bytes: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(..0x80)).collect();
-            if random.bool() && !bytes.is_empty() {
-                let at = random.usize(..bytes.len());
-                let letter = random.choice(["é".as_bytes(), b"\xff", b"\xc3", "日".as_bytes()]).unwrap();
-                bytes.splice(at..at, letter.iter().copied());
-            }
-            let found = text(&bytes);
-            assert_eq!(found, std::str::from_utf8(&bytes).ok(), "{bytes:?}");
-            counts[usize::from(found.is_some())] += 1;
+    proptest! {
+        #[test]
+        fn ascii_of_any_length_is_text(bytes in vec(0_u8..0x80, 0..40)) {
+            prop_assert_eq!(text(&bytes), std::str::from_utf8(&bytes).ok());
         }
-        assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+
+        #[test]
+        fn one_byte_that_is_none_of_ascii_is_seen_wherever_it_is(mut bytes in vec(0_u8..0x80, 1..40), at in 0_usize..40, byte in 0x80_u8..) {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            prop_assert_eq!(text(&bytes), None);
+        }
+
+        #[test]
+        fn other_text_is_what_the_standard_library_says(written in ".{0,20}", bytes in vec(any::<u8>(), 0..12)) {
+            prop_assert_eq!(text(written.as_bytes()), Some(written.as_str()));
+            prop_assert_eq!(text(&bytes), std::str::from_utf8(&bytes).ok());
+        }
     }
 }

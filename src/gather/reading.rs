@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::mapper::{self, Bounds, Mapper, RecordOf, Refused};
 use super::sources::Sources;
 use crate::codec::{EventEncoder, Schemas, SentEvent, WriterSchema};
-use crate::event::{DeadLetterReason, Instant, Value};
+use crate::event::{DeadLetterReason, Digits, Instant, Value};
 use crate::kafka::{Record, partition_of, push_header};
 use crate::member::dead_letter::{self, Rejected};
 use crate::member::schema_waits::Needed;
@@ -168,21 +168,23 @@ impl Reading {
 
 impl Encoding {
     fn encode(&self, events: &[MappedEvent<'_>], source: &str, place: &Place<'_>) -> Result<Mapped, Refused> {
-        let mut headers = Vec::with_capacity(120);
+        let mut headers = Vec::with_capacity(160);
         push_header(&mut headers, b"cohortd_source", source.as_bytes());
         push_header(&mut headers, b"cohortd_source_topic", place.topic.as_bytes());
-        push_header(&mut headers, b"cohortd_source_partition", place.partition.to_string().as_bytes());
-        push_header(&mut headers, b"cohortd_source_offset", place.offset.to_string().as_bytes());
+        push_header(&mut headers, b"cohortd_source_partition", Digits::of(place.partition.into()).as_bytes());
+        push_header(&mut headers, b"cohortd_source_offset", Digits::of(place.offset).as_bytes());
         let (mut first, mut last) = (Instant::MAX, Instant::MIN);
         let mut records = Vec::with_capacity(events.len());
-        for event in events {
+        for (number, event) in (1..).zip(events) {
             (first, last) = (first.min(event.at), last.max(event.at));
-            records.push(self.record(event, &headers)?);
+            // Most records become one event.
+            let own = if number == events.len() { std::mem::take(&mut headers) } else { headers.clone() };
+            records.push(self.record(event, own)?);
         }
         Ok(Mapped::Events { records, first, last })
     }
 
-    fn record(&self, event: &MappedEvent<'_>, headers: &[u8]) -> Result<Written, Refused> {
+    fn record(&self, event: &MappedEvent<'_>, headers: Vec<u8>) -> Result<Written, Refused> {
         let properties: Vec<(&str, Value<'_>)> =
             event.properties.iter().map(|(name, value)| (*name, value.value())).collect();
         let sent = SentEvent {
@@ -206,7 +208,7 @@ impl Encoding {
             partition: partition_of(&key, self.partitions),
             key: Some(key),
             payload: Some(payload),
-            headers: headers.to_vec(),
+            headers,
         })
     }
 }

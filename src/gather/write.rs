@@ -150,9 +150,10 @@ impl Gatherer {
 
     fn send(&mut self, batch: &Batch, membership: &Membership) -> Result<(), Failure> {
         self.producer.begin()?;
-        for record in &batch.records {
-            self.producer.send(&self.outgoing(record))?;
-        }
+        let records = batch.records.iter().map(|record| self.outgoing(record)).enumerate();
+        self.producer
+            .send_all(records, &|| self.health.lane(self.number).report_alive())
+            .map_err(|(_, failure)| failure)?;
         loop {
             self.health().report_alive();
             if self.producer.drain_some()? {

@@ -127,6 +127,12 @@ impl Residents {
         !self.effects.is_empty()
     }
 
+    /// Is there, or may there be, anything to say once the deadlines before `until` are decided?
+    #[must_use]
+    pub fn has_outcomes_before(&mut self, until: Instant) -> bool {
+        self.has_effects() || self.shard.has_risks() || self.next_due() < until
+    }
+
     /// The effects of decisions on cohorts since the last call, in order. `reuse_effects` takes the emptied list back.
     #[must_use]
     pub fn take_effects(&mut self) -> Vec<CustomerEffect> {

@@ -412,6 +412,12 @@ impl Shard {
         (found, (until < end).then_some(Slot(until)))
     }
 
+    /// Are there changes of risk levels since they were last taken?
+    #[must_use]
+    pub fn has_risks(&self) -> bool {
+        !self.risks.is_empty()
+    }
+
     /// Changes of risk levels since the last call, of each customer in order.
     pub fn take_risks(&mut self) -> Vec<(Slot, RiskEffect)> {
         std::mem::take(&mut self.risks)

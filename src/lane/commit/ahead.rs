@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant as Moment};
 
-use crate::kafka::Producer;
-use crate::lane::commit::send::{TOGETHER, send_records};
+use crate::kafka::{Producer, TOGETHER};
+use crate::lane::commit::send::send_records;
 use crate::lane::context::Context;
 use crate::lane::output::ahead::Ahead;
 use crate::lane::output::plan::Plan;

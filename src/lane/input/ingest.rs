@@ -2,7 +2,7 @@
 
 use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, Reader, SchemaKey, Schemas, recycle};
-use crate::engine::{Detail, Slot};
+use crate::engine::Slot;
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason, Vocabulary};
 use crate::kafka::{Record, Timestamp};
 use crate::lane::context::Context;
@@ -143,10 +143,7 @@ impl Partition {
         self.rules.coverage.observe(&event, self.intake.sound);
         self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
-        if context.marks.is_some() {
-            self.intake.note_source(record);
-        }
-        if !self.apply(incoming.slot, &event, record.offset(), Detail::Full, context, plan)? {
+        if !self.apply(incoming.slot, &event, record, context, plan)? {
             return Ok(Some(NotApplied::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);

@@ -2,6 +2,7 @@
 
 use crate::engine::{Detail, Slot, Timing};
 use crate::event::{CustomerEvent, Instant};
+use crate::kafka::Record;
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::placement::Seen;
@@ -9,17 +10,17 @@ use crate::lane::partition::state::Partition;
 use crate::store::{Recorded, StoreError};
 
 impl Partition {
-    /// Applies an accepted event and decides the deadlines that it makes due. False: a duplicate. `slot`: the
-    /// customer's, if it was looked up in this batch.
+    /// Applies the accepted event of a record and decides the deadlines that it makes due. False: a duplicate. `slot`:
+    /// the customer's, if it was looked up in this batch.
     pub(in crate::lane) fn apply(
         &mut self,
         slot: Option<Slot>,
         event: &CustomerEvent<'_>,
-        position: i64,
-        detail: Detail,
+        record: &Record<'_>,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
+        let (position, detail) = (record.offset(), Detail::Full);
         let slot = slot.unwrap_or_else(|| self.residents.find_or_new(event.customer));
         let is_new = self.residents.shard().is_new(slot);
         if !self.residents.apply_event(slot, event, position, detail) {
@@ -32,6 +33,10 @@ impl Partition {
         let seen = if is_new { Seen::First } else { Seen::Before };
         if context.is_elsewhere(self.number, event.customer, seen) {
             self.tally().misplaced += 1;
+        }
+        // To parse a record's headers takes as long as to decide it.
+        if context.marks.is_some() && self.residents.has_outcomes_before(self.stream_time()) {
+            self.intake.note_source(record);
         }
         self.decide_due(position, position + 1, detail, context, plan)?;
         if self.is_overdue() {
