@@ -21,29 +21,29 @@ const HEX: [[u8; 2]; 256] = {
 };
 
 /// What an id is the hash of.
-fn each_piece(parts: [&str; 3], at: Instant, mut piece: impl FnMut(&[u8])) {
+fn each_piece(parts: [&str; 3], at: Instant, number: u32, mut piece: impl FnMut(&[u8])) {
     for part in parts {
         piece(&(part.len() as u64).to_le_bytes());
         piece(part.as_bytes());
     }
     piece(&at.0.to_le_bytes());
-    piece(&0_u32.to_le_bytes());
+    piece(&number.to_le_bytes());
 }
 
-fn hash_in_pieces(parts: [&str; 3], at: Instant) -> Hash128 {
+fn hash_in_pieces(parts: [&str; 3], at: Instant, number: u32) -> Hash128 {
     let mut hasher = SipHasher13::new();
-    each_piece(parts, at, |piece| hasher.write(piece));
+    each_piece(parts, at, number, |piece| hasher.write(piece));
     hasher.finish128()
 }
 
 /// The same hash, for half the price. `None`: the parts are too long.
-fn hash_at_once(parts: [&str; 3], at: Instant) -> Option<Hash128> {
+fn hash_at_once(parts: [&str; 3], at: Instant, number: u32) -> Option<Hash128> {
     const FIXED: usize = 3 * size_of::<u64>() + size_of::<i64>() + size_of::<u32>();
     if FIXED + parts.map(str::len).iter().sum::<usize>() > BUFFER {
         return None;
     }
     let (mut buffer, mut length) = ([0; BUFFER], 0);
-    each_piece(parts, at, |piece| {
+    each_piece(parts, at, number, |piece| {
         buffer[length..length + piece.len()].copy_from_slice(piece);
         length += piece.len();
     });
@@ -57,10 +57,11 @@ pub(super) struct ChangeId([u8; Self::LENGTH]);
 impl ChangeId {
     pub(super) const LENGTH: usize = 32;
 
-    /// A customer changes a cohort at most once per instant, so the sequence number in the hash is 0.
-    pub(super) fn of(customer: &str, cohort: &str, change: &str, at: Instant) -> Self {
+    /// `number` tells equal changes at one instant apart: a customer changes a cohort at most once per instant, so theirs
+    /// is 0; a level of risk may be reached again at the same instant, by other parameters.
+    pub(super) fn of(customer: &str, cohort: &str, change: &str, at: Instant, number: u32) -> Self {
         let parts = [customer, cohort, change];
-        let hash = hash_at_once(parts, at).unwrap_or_else(|| hash_in_pieces(parts, at));
+        let hash = hash_at_once(parts, at, number).unwrap_or_else(|| hash_in_pieces(parts, at, number));
         let mut hex = [0; Self::LENGTH];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(hash.as_u128().to_be_bytes()) {
             pair.copy_from_slice(&HEX[usize::from(byte)]);
@@ -84,10 +85,12 @@ mod tests {
 
     #[test]
     fn the_id_of_a_change_is_the_same_for_ever() {
-        let of = |customer, at| ChangeId::of(customer, "vip", "ENTERED", Instant(at)).as_str().to_owned();
+        let of = |customer, at| ChangeId::of(customer, "vip", "ENTERED", Instant(at), 0).as_str().to_owned();
         assert_eq!(of("c1", 1_700_000_000_000), "23c6dadcb30f61fe19d9252f0a237807");
         assert_ne!(of("c1", 1_700_000_000_001), of("c1", 1_700_000_000_000));
         assert_ne!(of("c2", 1_700_000_000_000), of("c1", 1_700_000_000_000));
+        let level = |number| ChangeId::of("c1", "churn risk", "high", Instant(0), number);
+        assert_ne!(level(2), level(4), "the same level, reached again at the same instant");
     }
 
     #[test]
@@ -96,9 +99,9 @@ mod tests {
         for length in 0..BUFFER {
             let customer = "é".repeat(length) + "c";
             let parts = [customer.as_str(), "vip", "EXITED"];
-            let at_once = hash_at_once(parts, at);
+            let at_once = hash_at_once(parts, at, 7);
             assert_eq!(at_once.is_some(), length <= 105, "{length}");
-            let in_pieces = hash_in_pieces(parts, at).as_u128();
+            let in_pieces = hash_in_pieces(parts, at, 7).as_u128();
             assert_eq!(at_once.map_or(in_pieces, |hash| hash.as_u128()), in_pieces, "{length}");
         }
     }

@@ -70,7 +70,7 @@ impl RecordEncoder {
         plan: &mut Plan,
     ) {
         let cohort = rules.cohort(effect.cohort);
-        let id = ChangeId::of(customer, &cohort.name, effect.change.symbol(), effect.at);
+        let id = ChangeId::of(customer, &cohort.name, effect.change.symbol(), effect.at, 0);
         write_texts(rules, effect, &mut plan.change_texts);
         let ChangeTexts { parts, sentences } = &plan.change_texts;
         let (mut few, many): ([Evidence<&str>; PARTS], Vec<Evidence<&str>>);
@@ -164,7 +164,8 @@ impl RecordEncoder {
     ) {
         let Some(churn) = rules.churn.as_ref() else { return };
         let level = level_name(rules, effect.level);
-        let id = ChangeId::of(customer, "churn risk", level, effect.at);
+        let number = u32::try_from(effect.sequence).unwrap_or(u32::MAX);
+        let id = ChangeId::of(customer, "churn risk", level, effect.at, number);
         let texts = &mut plan.risk_texts;
         texts.clear();
         let sentences = Localized {

@@ -99,7 +99,7 @@ mod tests {
         let place = Origin { input: "events", partition: 0, position: 42, stream_time: Instant(-7), source: None };
         let of = |kind, at, subject| {
             let mut headers = Vec::new();
-            let id = ChangeId::of("c1", "vip", "ENTERED", at);
+            let id = ChangeId::of("c1", "vip", "ENTERED", at, 0);
             Fragments::new("/cohortd/shop").write_headers(kind, &id, at, subject, &place, &mut headers);
             let text = |part: &[u8]| String::from_utf8(part.to_vec()).unwrap();
             let headers: Vec<String> =
