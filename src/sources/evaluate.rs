@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::document::{EventName, NoCustomer};
 use super::event::{MappedEvent, Origin, Outcome, Refusal, RefusalReason, Skip};
-use super::field::{Field, Kind, Property};
+use super::field::{Field, Property};
 use super::filter::Filter;
 use super::json;
 use super::mapping::{Change, Mapping, Name};
@@ -21,7 +21,7 @@ use super::slots::{List, Slots};
 use super::time::{Clock, Moment, Unit};
 use super::tree::{NodeId, Slot};
 use crate::codec::NotJson;
-use crate::event::{self, CUSTOMER_BYTES_MAX, Instant, NAME_BYTES_MAX};
+use crate::event::{CUSTOMER_BYTES_MAX, Instant, NAME_BYTES_MAX};
 
 /// Why there is no event.
 enum Not {
@@ -120,7 +120,7 @@ impl Mapping {
             }
             Payload::Text(bytes) => {
                 if let Some(slot) = self.tree.get(node).slot {
-                    slots.set(slot, text(bytes));
+                    slots.set(slot, Field::of_text(bytes));
                 }
                 Ok((bytes, ""))
             }
@@ -135,7 +135,7 @@ impl Mapping {
                 // Of several headers of one name the last counts, as Kafka's clients have it.
                 Root::Header(name) => {
                     let header = record.headers.iter().rev().find(|(known, _)| known == name);
-                    header.and_then(|(_, value)| *value).map_or(Field::Missing, text)
+                    header.and_then(|(_, value)| *value).map_or(Field::Missing, Field::of_text)
                 }
                 Root::Topic => record.place.map_or(Field::Missing, |place| Field::Text(place.topic.into())),
                 Root::Partition => record.place.map_or(Field::Missing, |place| number(place.partition.into())),
@@ -151,10 +151,6 @@ impl Mapping {
             slots.set(*slot, field);
         }
     }
-}
-
-fn text(bytes: &[u8]) -> Field<'_> {
-    event::text(bytes).map_or(Field::Other(Kind::Bytes), |text| Field::Text(text.into()))
 }
 
 /// What was found in one record.

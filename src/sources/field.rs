@@ -8,7 +8,7 @@ use super::decimal::Decimal;
 use super::event::PropertyValue;
 use super::filter::Test;
 use super::time::{self, Moment, NoInstant, Unit};
-use crate::event::{Instant, Kept, Number, Value};
+use crate::event::{Instant, Kept, Number, Value, text};
 use crate::rules::ast::Op;
 
 /// What a path finds in one record.
@@ -78,6 +78,11 @@ pub(super) enum Property<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// The text that these bytes are, or bytes that are none.
+    pub(super) fn of_text(bytes: &'a [u8]) -> Self {
+        text(bytes).map_or(Self::Other(Kind::Bytes), |text| Self::Text(text.into()))
+    }
+
     pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
     }

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use super::compile::{Decode, Entries, Items, KeyedItems, Meaning, Op, Program, Step};
 use crate::codec::{Cursor, MAX_DEPTH, SkipId, Undecodable};
-use crate::event::text;
 use crate::sources::decimal::Decimal;
 use crate::sources::field::{Field, Kind};
 use crate::sources::path::ELEMENTS_MAX;
@@ -229,7 +228,7 @@ impl<'a> Reading<'_, 'a> {
             Decode::Long(meaning) => integer(cursor.long()?, *meaning),
             Decode::Float => Field::Double(f64::from(cursor.float()?)),
             Decode::Double => Field::Double(cursor.double()?),
-            Decode::Text => text(cursor.sized()?).map_or(Field::Other(Kind::Bytes), |text| Field::Text(text.into())),
+            Decode::Text => Field::of_text(cursor.sized()?),
             Decode::Symbol(symbols) => Field::Text((&*symbols[cursor.branch(symbols.len())?]).into()),
             Decode::Decimal { scale, size } => {
                 let unscaled = match size {

@@ -1,7 +1,5 @@
 //! Random sources over random records of Avro and JSON: the events are those of the reference; and over damaged ones.
 
-use apache_avro::Schema;
-use apache_avro::writer::datum::GenericDatumWriter;
 use cohortd::sources::Payload;
 
 use super::naive::{Filter, Path, Source, Step, Test};
@@ -19,6 +17,11 @@ pub(super) fn in_short(outcome: &cohortd::sources::Outcome<'_>) -> Vec<String> {
     shown(outcome).into_iter().map(short).collect()
 }
 
+/// Did a record become events?
+pub(super) fn is_mapped(lines: &[String]) -> bool {
+    !lines[0].starts_with("refused") && !lines[0].starts_with("skipped")
+}
+
 #[test]
 fn random_sources_over_random_avro_give_the_events_of_the_reference() {
     let mut kinds = std::collections::BTreeSet::new();
@@ -29,11 +32,9 @@ fn random_sources_over_random_avro_give_the_events_of_the_reference() {
         let schema = of.schema().to_string();
         let mapping = mapping(&source.text("avro"));
         let reader = mapping.reader(&schema).unwrap();
-        let parsed = Schema::parse_str(&schema).unwrap();
-        let writer = GenericDatumWriter::builder(&parsed).build().unwrap();
         for _ in 0..3 {
             let (value, found) = maker.value(&of);
-            let bytes = writer.write_value_to_vec(value).unwrap();
+            let bytes = of.encoded(value);
             let mapped = in_short(&mapping.map(&Payload::Avro(&reader, &bytes).alone()));
             let judged = source.judge(&found, Some(&of));
             assert_eq!(mapped, judged, "seed {seed}\n{}\n{schema}\n{found:#?}", source.text("avro"));
@@ -62,7 +63,7 @@ fn random_sources_over_random_json_give_the_events_of_the_reference() {
             let mapped = in_short(&mapping.map(&Payload::Json(text.as_bytes()).alone()));
             let judged = source.judge(&record, None);
             assert_eq!(mapped, judged, "seed {seed}\n{}\n{text}", source.text("json"));
-            mapped_to_events += u64::from(!judged[0].starts_with("refused") && !judged[0].starts_with("skipped"));
+            mapped_to_events += u64::from(is_mapped(&judged));
         }
     }
     assert!(mapped_to_events > CASES / 10, "{mapped_to_events}");
@@ -78,9 +79,8 @@ fn damaged_bytes_harm_nobody() {
         let schema = of.schema().to_string();
         let mapping = mapping(&source.text("avro"));
         let reader = mapping.reader(&schema).unwrap();
-        let parsed = Schema::parse_str(&schema).unwrap();
         let (value, _) = maker.value(&of);
-        let bytes = GenericDatumWriter::builder(&parsed).build().unwrap().write_value_to_vec(value).unwrap();
+        let bytes = of.encoded(value);
         for _ in 0..20 {
             let damaged = maker.damaged(&bytes);
             let outcome = mapping.map(&Payload::Avro(&reader, &damaged).alone());

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use apache_avro::Decimal;
 use apache_avro::types::Value as Avro;
+use apache_avro::writer::datum::GenericDatumWriter;
+use apache_avro::{Decimal, Schema};
 use serde_json::{Value as Json, json};
 
 /// A type of Avro.
@@ -303,6 +304,12 @@ impl Type {
     /// As JSON of a schema, in which a type with a name is written out the first time.
     pub(super) fn schema(&self) -> Json {
         self.schema_after(&mut HashSet::new())
+    }
+
+    /// A value as apache_avro writes it.
+    pub(super) fn encoded(&self, value: Avro) -> Vec<u8> {
+        let schema = Schema::parse(&self.schema()).unwrap();
+        GenericDatumWriter::builder(&schema).build().unwrap().write_value_to_vec(value).unwrap()
     }
 
     fn schema_after<'t>(&'t self, written: &mut HashSet<&'t str>) -> Json {
