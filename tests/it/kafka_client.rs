@@ -21,7 +21,7 @@ use cohortd::kafka::{
 use cohortd::settings::{self, Kafka};
 
 use crate::support::broker::Broker;
-use crate::support::limit::{Limit, waiting_for};
+use crate::support::limit::{Limit, waited, waiting_for};
 
 const MIB: usize = 1 << 20;
 
@@ -223,4 +223,5 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(TICK);
     }
+    waited();
 }

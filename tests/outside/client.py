@@ -5,6 +5,7 @@
 """
 
 import datetime
+import faulthandler
 import json
 import sys
 import time
@@ -39,7 +40,7 @@ def write(bootstrap, registry, topic, schema_file):
         (older, [event("older", "purchase", 3, properties={"amount": 10.000001}),
                  event("older", "visit", 4)]),
     ]:
-        client = SchemaRegistryClient({"url": registry})
+        client = SchemaRegistryClient({"url": registry, "timeout": 30})
         serialize = AvroSerializer(client, json.dumps(schema))
         for value in events:
             payload = serialize(value, SerializationContext(topic, MessageField.VALUE))
@@ -54,7 +55,7 @@ def shown(value):
 
 
 def read(bootstrap, registry, topic):
-    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry}))
+    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry, "timeout": 30}))
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "outside", "enable.auto.commit": False,
                          "enable.partition.eof": True, "isolation.level": "read_committed"})
     partitions = list(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
@@ -76,4 +77,5 @@ def read(bootstrap, registry, topic):
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(180, exit=True)  # says where it hangs
     {"write": write, "read": read}[sys.argv[3]](sys.argv[1], sys.argv[2], *sys.argv[4:])

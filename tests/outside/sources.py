@@ -5,6 +5,7 @@
 
 import datetime
 import decimal
+import faulthandler
 import json
 import sys
 import time
@@ -36,7 +37,7 @@ CLICK = {
 
 
 def main(bootstrap, registry, orders, clicks, tickets):
-    client = SchemaRegistryClient({"url": registry})
+    client = SchemaRegistryClient({"url": registry, "timeout": 30})
     producer = Producer({"bootstrap.servers": bootstrap})
     now = datetime.datetime.now(datetime.timezone.utc)
 
@@ -60,4 +61,5 @@ def main(bootstrap, registry, orders, clicks, tickets):
         sys.exit("not everything was written")
 
 
+faulthandler.dump_traceback_later(180, exit=True)  # says where it hangs
 main(*sys.argv[1:])

@@ -24,6 +24,9 @@ const JAVA_MIN: u32 = 21;
 /// A cold Java on a busy machine is slow; a registry that does not answer by then will not.
 const START_LIMIT: Duration = Duration::from_secs(150);
 
+/// A busy server now and then loses a request; it is asked again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
 /// The shell kills Java when its own standard input ends: so it goes with the test process, however that ends.
 const KEEPER: &str = r#""$@" </dev/null >/dev/null 2>&1 & pid=$!; read -r keep; kill -9 $pid"#;
 
@@ -141,6 +144,7 @@ impl Apicurio {
 
     fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT)).ok()?;
         let length = body.len();
         write!(
             stream,

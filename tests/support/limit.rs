@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -31,8 +32,11 @@ impl Limit {
         let test = this_test();
         let watch = move || {
             if over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                let printed =
-                    format!("\n{test} has not ended within {limit:?}; it was waiting for: {}\n", waited_for(&test));
+                let printed = format!(
+                    "\n{test} has not ended within {limit:?}; it was waiting for: {}\n{}",
+                    waited_for(&test),
+                    children()
+                );
                 // Not by a macro: what those print is kept until the test ends, and this one will not.
                 std::io::stderr().write_all(printed.as_bytes()).ok();
                 std::process::abort();
@@ -57,6 +61,20 @@ impl Drop for Limit {
 /// Notes what this test waits for from now on.
 pub(crate) fn waiting_for(what: &str) {
     waits().insert(this_test(), what.to_owned());
+}
+
+/// Notes that what this test waited for has come: what hangs now is something else.
+pub(crate) fn waited() {
+    let test = this_test();
+    let what = waited_for(&test);
+    waits().insert(test, format!("something after {what}"));
+}
+
+/// The processes that the tests have started and that still run: one may be what does not end.
+fn children() -> String {
+    let own = std::process::id().to_string();
+    let listed = Command::new("ps").args(["--ppid", &own, "-o", "etime,args", "--width", "250"]).output();
+    listed.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn waited_for(test: &str) -> String {

@@ -465,7 +465,6 @@ impl Lab {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
-            .set("group.id", "nobody")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "50")
@@ -474,7 +473,8 @@ impl Lab {
     }
 
     fn consumer(&self, topic: &str, isolation: &str) -> BaseConsumer {
-        let consumer: BaseConsumer = self.config(isolation).create().unwrap();
+        // Who names a group waits for it when it ends; who only asks for ends names none.
+        let consumer: BaseConsumer = self.config(isolation).set("group.id", "nobody").create().unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
             list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();

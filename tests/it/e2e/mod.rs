@@ -67,7 +67,7 @@ mod twins;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::limit::waiting_for;
+use crate::support::limit::{waited, waiting_for};
 
 /// Far longer than anything takes: a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(180);
@@ -78,6 +78,7 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LONG;
     loop {
         if let Some(found) = look() {
+            waited();
             return found;
         }
         assert!(Instant::now() < deadline, "never: {what}");

@@ -12,6 +12,7 @@ use super::lab::Lab;
 use super::registry::Registry;
 use super::{avro, eventually};
 use crate::support::apicurio::Apicurio;
+use crate::support::limit::{waited, waiting_for};
 use crate::support::python::python;
 
 const RULES: &str = r#"
@@ -19,6 +20,15 @@ const RULES: &str = r#"
 who = "did purchase where amount > 10 in the last 30 days"
 until = "did refund since last purchase"
 "#;
+
+/// What a client of another language printed.
+fn printed(client: &mut Command) -> String {
+    waiting_for("the Python client ends");
+    let output = client.output().unwrap();
+    waited();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
 
 #[test]
 fn a_python_client_writes_the_events_and_reads_the_changes() {
@@ -29,14 +39,7 @@ fn a_python_client_writes_the_events_and_reads_the_changes() {
     daemon.ready();
     let client = |arguments: &[&str]| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/client.py");
-        let output = Command::new(&python)
-            .arg(script)
-            .args([&lab.bootstrap, &registry.address])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        printed(Command::new(&python).arg(script).args([&lab.bootstrap, &registry.address]).args(arguments))
     };
     client(&["write", &lab.topic("in"), "schemas/customer-event.avsc"]);
     lab.read_through();
@@ -97,8 +100,7 @@ fn the_python_of_the_page_sends_events_that_are_applied() {
             .replace("customer-events", &lab.topic("in"))
             .replace("http://schema-registry:8081", &registry.address)
             .replace("kafka-1:9092", &lab.bootstrap);
-        let output = Command::new(&python).args(["-c", &script]).current_dir(root).output().unwrap();
-        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        printed(Command::new(&python).args(["-c", &script]).current_dir(root));
     }
     lab.read_through();
     let input = lab.read("in").concat();
@@ -149,13 +151,9 @@ properties = {{ stars = "stars" }}
     let rules = "[cohorts.buyers]\nwho = 'did purchase where amount > 10 ever'\n\n[cohorts.helped]\nwho = 'did ticket_opened ever'\n";
     let topics = [("orders", 2), ("clicks", 1), ("tickets", 1)];
     let Some(lab) = Lab::gathering("serializers", 2, rules, &topics, &sources) else { return };
-    let output = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/sources.py"))
-        .args([&lab.bootstrap, &registry.address()])
-        .args(topics.map(|(kind, _)| lab.topic(kind)))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/sources.py");
+    let topics = topics.map(|(kind, _)| lab.topic(kind));
+    printed(Command::new(python).arg(script).args([&lab.bootstrap, &registry.address()]).args(topics));
     let mut daemon = lab.start("one", &[]);
     eventually("every record is gathered, and the changes are decided", || {
         let read = daemon.metric("cohortd_source_records_read_total") as u32;
