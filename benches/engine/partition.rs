@@ -158,15 +158,11 @@ impl Bench {
     }
 
     fn read(&mut self, records: &Records) {
-        let mut missing: Vec<&str> = Vec::new();
         self.slots.clear();
-        for (key, _) in records.iter() {
-            let slot = self.residents.find(key);
-            if slot.is_none() {
-                missing.push(key);
-            }
-            self.slots.push(slot);
-        }
+        let keys: Vec<Option<&str>> = records.iter().map(|(key, _)| Some(key)).collect();
+        self.residents.find_all(&keys, &mut self.slots);
+        let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| slot.is_none());
+        let missing = unknown.filter_map(|(key, _)| *key).collect();
         self.cost.states_read += self.residents.load(missing).unwrap() as u64;
     }
 
@@ -174,8 +170,8 @@ impl Bench {
         for (place, (key, record)) in records.iter().enumerate() {
             let before = allocations();
             if place.is_multiple_of(LOOK_AHEAD) {
-                let next = self.slots[place..].iter().take(LOOK_AHEAD);
-                next.flatten().for_each(|slot| self.residents.shard().prefetch(*slot));
+                let end = self.slots.len().min(place + LOOK_AHEAD);
+                self.residents.shard().prefetch(&self.slots[place..end]);
             }
             let mut properties = recycle(std::mem::take(&mut self.properties));
             let (schema, datum) = Framing::Tagged.split(record).unwrap();

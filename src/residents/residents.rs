@@ -84,6 +84,11 @@ impl Residents {
         self.shard.find(customer)
     }
 
+    /// Appends the slot of each customer who is in memory. `None`: a record without a customer.
+    pub fn find_all(&mut self, customers: &[Option<&str>], found: &mut Vec<Option<Slot>>) {
+        self.shard.find_all(customers, found);
+    }
+
     /// The slot of a customer whose state was loaded, or who is new.
     pub fn find_or_new(&mut self, customer: &str) -> Slot {
         self.shard.find_or_new(customer)

@@ -70,12 +70,24 @@ impl CustomerState {
         (self.sequence, self.as_of, self.tie_hash, self.risk) = (0, 0, 0, Risk::default());
     }
 
-    /// Touches what an event will need. Returns something that depends on it.
-    pub(in crate::engine) fn prefetch(&self) -> i64 {
-        let facts = self.facts.iter().fold(0, |sum: i64, (_, fact)| sum.wrapping_add(fact.prefetch()));
-        let id = self.recent.first().map_or(0, |id| id.at.0);
-        let armed = self.memberships.iter().next_back().is_some_and(|(_, membership)| membership.armed);
-        facts.wrapping_add(id).wrapping_add(i64::from(armed))
+    /// Touches the state itself. Returns something that depends on it, as the next two do: to be called one after the
+    /// other, as each needs what the one before it touches.
+    pub(in crate::engine) fn touch_fields(&self) -> i64 {
+        let lists = self.recent.len() ^ self.facts.len() ^ self.memberships.len() ^ self.ranked_values.len();
+        let times = self.known_since.0 ^ self.clock.0 ^ self.next_deadline.0 ^ self.as_of;
+        (lists as i64) ^ times ^ i64::from(self.deadlines.decided_at.is_some())
+    }
+
+    /// Touches the lists that the state points to.
+    pub(in crate::engine) fn touch_lists(&self) -> i64 {
+        let facts = self.facts.iter().map(|(number, _)| number).sum::<usize>();
+        let memberships = self.memberships.iter().map(|(number, _)| number).sum::<usize>();
+        (facts ^ memberships) as i64 ^ self.recent.first().map_or(0, |id| id.at.0)
+    }
+
+    /// Touches what the facts point to.
+    pub(in crate::engine) fn touch_facts(&self) -> i64 {
+        self.facts.iter().fold(0, |sum, (_, fact)| sum.wrapping_add(fact.prefetch()))
     }
 
     /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.

@@ -48,6 +48,14 @@ impl CustomerIndex {
         found.map(|entry| entry.slot)
     }
 
+    /// A slot whose customer's id has the hash of this one: of any other it is the rarest exception. `None`: the customer is
+    /// in none.
+    pub(super) fn candidate(&self, id: &[u8]) -> Option<Slot> {
+        let hash = hash_of(id);
+        let found = self.tables[hash as usize % TABLES].find(spread(hash), |entry| entry.hash == hash);
+        found.map(|entry| entry.slot)
+    }
+
     /// Adds a slot whose customer is in none yet.
     pub(super) fn insert(&mut self, id: &[u8], slot: Slot) {
         let hash = hash_of(id);

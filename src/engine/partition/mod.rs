@@ -10,6 +10,7 @@ mod eviction;
 mod flush;
 mod index;
 mod packed;
+mod prefetch;
 mod ranks;
 mod shard;
 mod slab;

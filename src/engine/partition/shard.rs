@@ -139,19 +139,6 @@ impl Shard {
         self.slot_of(customer).map(|slot| self.state(slot))
     }
 
-    /// Touches what an event of this customer will need, so that it is on its way to the cache while others are looked
-    /// up.
-    pub fn prefetch(&self, slot: Slot) {
-        std::hint::black_box(match self.decoded(slot) {
-            Some(state) => state.prefetch(),
-            // One byte of each cache line.
-            None => {
-                let bytes = self.slab.get(self.slots[slot].block);
-                bytes.iter().step_by(64).map(|byte| i64::from(*byte)).sum()
-            }
-        });
-    }
-
     /// Loads a customer into memory. `indexed_at`: the deadline under which the stored index has them; `MAX`: none.
     pub fn insert(&mut self, customer: &str, mut state: CustomerState, indexed_at: Instant) -> Slot {
         state.set_customer(customer);
@@ -304,7 +291,7 @@ impl Shard {
     }
 
     /// The customer's state, if it is decoded.
-    fn decoded(&self, slot: Slot) -> Option<&CustomerState> {
+    pub(super) fn decoded(&self, slot: Slot) -> Option<&CustomerState> {
         self.slots[slot].place().map(|place| self.decoded.state(place))
     }
 

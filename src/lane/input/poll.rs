@@ -71,10 +71,13 @@ impl Lane {
 
     /// Prefetches the states that the next few records need.
     pub(in crate::lane) fn prefetch(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
-        for (record, slot) in records.iter().zip(slots).take(LOOK_AHEAD) {
-            if let (Some(partition), Some(slot)) = (self.partitions.get(&record.partition()), slot) {
-                partition.residents.shard().prefetch(*slot);
+        let next = &records[..records.len().min(LOOK_AHEAD)];
+        let mut begin = 0;
+        for of_one in next.chunk_by(|a, b| a.partition() == b.partition()) {
+            if let Some(partition) = self.partitions.get(&of_one[0].partition()) {
+                partition.residents.shard().prefetch(&slots[begin..begin + of_one.len()]);
             }
+            begin += of_one.len();
         }
     }
 
@@ -172,16 +175,18 @@ pub(in crate::lane) fn load_states(
 ) -> Vec<Option<Slot>> {
     let mut missing: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
     let mut slots = Vec::with_capacity(records.len());
-    for record in records {
-        let number = record.partition();
-        let known = partitions.get_mut(&number).zip(record.key().and_then(text));
-        slots.push(known.and_then(|(partition, customer)| {
-            let slot = partition.residents.find(customer);
-            if slot.is_none() {
-                missing.entry(number).or_default().push(customer);
-            }
-            slot
-        }));
+    // Where many wait, many of one partition come in a row.
+    for of_one in records.chunk_by(|a, b| a.partition() == b.partition()) {
+        let number = of_one[0].partition();
+        let begin = slots.len();
+        let Some(partition) = partitions.get_mut(&number) else {
+            slots.resize(begin + of_one.len(), None);
+            continue;
+        };
+        let customers: Vec<Option<&str>> = of_one.iter().map(|record| record.key().and_then(text)).collect();
+        partition.residents.find_all(&customers, &mut slots);
+        let unknown = customers.iter().zip(&slots[begin..]).filter(|(_, slot)| slot.is_none());
+        missing.entry(number).or_default().extend(unknown.filter_map(|(customer, _)| *customer));
     }
     for (number, missing) in missing {
         let outcome = partitions.get_mut(&number).map_or(Ok(0), |partition| partition.residents.load(missing));
