@@ -26,6 +26,11 @@ impl DirtyQueue {
         Some((self.batches.front()?.0, *self.slots.front()?))
     }
 
+    /// In their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
+        self.slots.iter().copied()
+    }
+
     /// Removes the one that `first` returned.
     pub(super) fn pop(&mut self) {
         self.slots.pop_front();

@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::slot::Slot;
 
 /// Customers whose loads are under way together: about as many as a core can have, and their states stay in its caches.
-const TOGETHER: usize = 32;
+pub(super) const TOGETHER: usize = 32;
 
 impl Shard {
     /// Appends the slot of each customer who is in memory. `None`: a record without a customer.
