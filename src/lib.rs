@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | [`event`] | what comes in and goes out: events, changes, instants, exact numbers | everything else |
 //! | [`calendar`], [`bytes`] | days, weeks and months in a time zone; numbers and texts in stored values | who uses them |
+//! | [`mod@prefetch`] | asking for memory before its use | everything else |
 //! | [`churn`] | how likely it is that a customer does not come back, and what is lost then: probability models | everything else |
 //! | [`fact`] | what is remembered about a customer so that rules can be decided: one file for each kind | customers, cohorts, when anything is decided |
 //! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
@@ -80,6 +81,7 @@ pub mod lane;
 pub mod marks;
 mod member;
 pub mod metrics;
+pub mod prefetch;
 pub mod residents;
 pub mod rules;
 pub mod settings;

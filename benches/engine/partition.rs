@@ -22,8 +22,6 @@ const FLUSH_AFTER: i64 = 1_000_000;
 /// `memory.limit`, of which customers have 30 %.
 pub(crate) const MEMORY: usize = 1 << 30;
 pub(crate) const IDS_MAX: usize = 64;
-/// As in the lane.
-const LOOK_AHEAD: usize = 32;
 
 /// Of the model of churn, where rules ask for it: as fitted to a shop.
 pub(crate) const PARAMETERS: Parameters = Parameters {
@@ -169,10 +167,7 @@ impl Bench {
     fn take(&mut self, records: &Records) {
         for (place, (key, record)) in records.iter().enumerate() {
             let before = allocations();
-            if place.is_multiple_of(LOOK_AHEAD) {
-                let end = self.slots.len().min(place + LOOK_AHEAD);
-                self.residents.shard().prefetch(&self.slots[place..end]);
-            }
+            self.residents.shard().prefetch_ahead(|ahead| self.slots.get(place + ahead).copied().flatten());
             let mut properties = recycle(std::mem::take(&mut self.properties));
             let (schema, datum) = Framing::Tagged.split(record).unwrap();
             let Lookup::Ready(reader) = self.schemas.lookup(schema) else { panic!("the schema is known") };

@@ -6,6 +6,7 @@ use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases};
 use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, Span};
+use crate::prefetch::prefetch;
 
 /// The first A (or the `last`), the first B from then on, and at most `cap` B's that a late A may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,8 +195,8 @@ impl Content for AnswerPoints {
         self.capacity() * size_of::<AnswerPoint>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.first().map_or(0, |point| point.at.0)
+    fn prefetch(&self) {
+        prefetch(&self[..]);
     }
 
     fn longest(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, since};
 use crate::bytes::{Read, Reader, put_number};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Value};
+use crate::prefetch::prefetch;
 
 /// The minimum (or maximum, if `greatest`) of a property, at or after `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +69,8 @@ impl Content for ExtremeNumber {
         size_of::<Number>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.as_deref().map_or(0, |number| i64::from(number.0 > 0))
+    fn prefetch(&self) {
+        self.as_deref().into_iter().for_each(prefetch);
     }
 
     fn encode(&self, out: &mut Vec<u8>, _: Instant) {

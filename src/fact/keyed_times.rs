@@ -4,6 +4,7 @@ use super::kind::{Content, halve};
 use super::times::{put_times, read_times};
 use crate::bytes::{Read, Reader};
 use crate::event::Instant;
+use crate::prefetch::prefetch;
 
 /// Times of different keys, or all times with their keys: ascending by `(time, key)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,8 +56,9 @@ impl Content for KeyedTimes {
         self.times.capacity() * size_of::<Instant>() + self.keys.capacity() * size_of::<u64>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.times.first().map_or(0, |time| time.0)
+    fn prefetch(&self) {
+        prefetch(&self.times[..]);
+        prefetch(&self.keys[..]);
     }
 
     fn longest(&self) -> usize {

@@ -4,6 +4,7 @@ use super::FactIx;
 use crate::bytes::Read;
 use crate::calendar::{Calendar, Unit};
 use crate::event::{CustomerEvent, Instant, NameId, PropertyId, Span};
+use crate::prefetch::prefetch;
 
 /// The parts of a fact's selector that an event matches, a bit for each.
 ///
@@ -110,10 +111,11 @@ pub trait Content: Default {
     /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
 
-    /// Touches the content, so that it is in the cache when it is needed.
-    fn prefetch(&self) -> i64 {
-        0
-    }
+    /// Asks for the memory to which this points.
+    fn prefetch(&self) {}
+
+    /// Asks for what that points to in turn; it is there by then.
+    fn prefetch_deeper(&self) {}
 
     /// Entries of its longest list that can be dropped one by one.
     fn longest(&self) -> usize {
@@ -142,8 +144,12 @@ impl<T: Content> Content for Box<T> {
         size_of::<T>() + (**self).heap_bytes()
     }
 
-    fn prefetch(&self) -> i64 {
-        (**self).prefetch()
+    fn prefetch(&self) {
+        prefetch(&**self);
+    }
+
+    fn prefetch_deeper(&self) {
+        (**self).prefetch();
     }
 
     fn longest(&self) -> usize {

@@ -153,11 +153,17 @@ macro_rules! kinds {
                 }
             }
 
-            /// Touches the content, so that it is in the cache when it is needed.
-            #[must_use]
-            pub fn prefetch(&self) -> i64 {
+            /// Asks for the memory to which the content points.
+            pub fn prefetch(&self) {
                 match self {
                     $(Self::$kind(content) => content.prefetch(),)+
+                }
+            }
+
+            /// Asks for what that points to in turn; it is there by then.
+            pub fn prefetch_deeper(&self) {
+                match self {
+                    $(Self::$kind(content) => content.prefetch_deeper(),)+
                 }
             }
 

@@ -6,6 +6,7 @@ use super::kind::{Content, DistinctKey, EdgeTimes, FeedContext, Kind, LATE_PERIO
 use crate::bytes::{Read, Reader, put_i64, put_len, put_u64};
 use crate::calendar::Unit;
 use crate::event::{CustomerEvent, Instant};
+use crate::prefetch::prefetch;
 
 /// How many, counted up to `most`, in each of the last `back` calendar periods and the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,8 +115,8 @@ impl Content for PeriodCounts {
         self.capacity() * size_of::<Period>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.first().map_or(0, |period| period.number)
+    fn prefetch(&self) {
+        prefetch(&self[..]);
     }
 
     fn longest(&self) -> usize {

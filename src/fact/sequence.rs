@@ -11,6 +11,7 @@ use super::kind::{BARRED, Content, EdgeTimes, FeedContext, Kind, Names, Parts, P
 use super::times::{put_times, read_times};
 use crate::bytes::{Corrupt, Read, Reader, put_instant, put_len, put_u64};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
+use crate::prefetch::prefetch;
 
 /// Maximum number of steps in a sequence, so that the steps that an event matches fit in the bits of one byte.
 pub const STEPS_MAX: usize = 8;
@@ -418,8 +419,9 @@ impl Content for SequenceProgress {
             + self.completed.capacity() * size_of::<Instant>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.events.first().map_or(0, |events| events.at.0)
+    fn prefetch(&self) {
+        prefetch(&self.events[..]);
+        prefetch(&self.reached[..]);
     }
 
     fn longest(&self) -> usize {

@@ -8,6 +8,7 @@ use super::kind::{
 use super::times::{put_times, read_times};
 use crate::bytes::{Read, Reader, put_i64, put_instant, put_len, put_number, put_u64};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Span, Value};
+use crate::prefetch::prefetch;
 
 /// Times and numbers, the latest `exact` individually, older ones aggregated by day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,8 +212,9 @@ impl Content for TimesAndDays {
             + self.days.capacity() * size_of::<DayBucket>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.times.first().map_or(0, |time| time.0)
+    fn prefetch(&self) {
+        prefetch(&self.times[..]);
+        prefetch(&self.numbers[..]);
     }
 
     fn longest(&self) -> usize {

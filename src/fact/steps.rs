@@ -7,6 +7,7 @@ use super::times::{put_times, read_times};
 use super::{A, B, VIA};
 use crate::bytes::{Read, Reader, put_instant, put_u64};
 use crate::event::{CustomerEvent, Instant};
+use crate::prefetch::prefetch;
 
 /// The latest A, the first B after it, and the number of events between; at most `cap` of either are held individually.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,8 +163,9 @@ impl Content for StepsAfter {
         (self.b.capacity() + self.via.capacity()) * size_of::<Instant>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.via.first().map_or(0, |time| time.0)
+    fn prefetch(&self) {
+        prefetch(&self.b[..]);
+        prefetch(&self.via[..]);
     }
 
     fn longest(&self) -> usize {

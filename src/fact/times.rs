@@ -3,6 +3,7 @@
 use super::kind::{Content, halve};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::Instant;
+use crate::prefetch::prefetch;
 
 impl Content for Vec<Instant> {
     fn is_empty(&self) -> bool {
@@ -13,8 +14,8 @@ impl Content for Vec<Instant> {
         self.capacity() * size_of::<Instant>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.first().map_or(0, |time| time.0)
+    fn prefetch(&self) {
+        prefetch(&self[..]);
     }
 
     fn longest(&self) -> usize {

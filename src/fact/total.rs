@@ -69,10 +69,6 @@ impl Content for CountAndSum {
         0
     }
 
-    fn prefetch(&self) -> i64 {
-        self.count.cast_signed()
-    }
-
     fn encode(&self, out: &mut Vec<u8>, _: Instant) {
         put_u64(out, self.count);
         put_number(out, self.sum);

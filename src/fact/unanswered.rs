@@ -7,6 +7,7 @@ use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, 
 use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
+use crate::prefetch::prefetch;
 
 /// The A's that no B has answered, for each value of the key, or for all events where `key` is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,8 +220,8 @@ impl Content for OpenKeys {
             + self.iter().map(|key| key.a.capacity() * size_of::<Opening>()).sum::<usize>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.first().map_or(0, |key| key.b_at.0)
+    fn prefetch(&self) {
+        prefetch(&self[..]);
     }
 
     fn longest(&self) -> usize {

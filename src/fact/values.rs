@@ -6,6 +6,7 @@ use super::times::{put_times, read_times};
 use super::{A, FactIx};
 use crate::bytes::{Corrupt, Read, Reader, put_number, put_text};
 use crate::event::{CustomerEvent, Instant, Kept, PropertyId, Span, Value};
+use crate::prefetch::prefetch;
 
 /// Before texts are kept or compared, they are truncated to at most this many bytes, at a character boundary.
 pub const TEXT_MAX: usize = 256;
@@ -193,8 +194,9 @@ impl Content for TimedValues {
         self.times.capacity() * size_of::<Instant>() + self.values.capacity() * size_of::<Kept>() + texts.sum::<usize>()
     }
 
-    fn prefetch(&self) -> i64 {
-        self.times.first().map_or(0, |time| time.0)
+    fn prefetch(&self) {
+        prefetch(&self.times[..]);
+        prefetch(&self.values[..]);
     }
 
     fn longest(&self) -> usize {

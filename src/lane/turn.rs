@@ -10,9 +10,7 @@ use crate::lane::answers::answer;
 use crate::lane::commit::ahead::send_ahead;
 use crate::lane::error::LaneError;
 use crate::lane::input::ingest::Incoming;
-use crate::lane::input::poll::{
-    ConsumerEvent, LOOK_AHEAD, PolledBatch, explain, load_states, note_partition_ends, poll_batch,
-};
+use crate::lane::input::poll::{ConsumerEvent, PolledBatch, explain, load_states, note_partition_ends, poll_batch};
 use crate::lane::lane::Lane;
 use crate::lane::migration::rules_migration::RulesMigration;
 use crate::lane::output::plan::Plan;
@@ -22,6 +20,9 @@ use crate::member::error::ignore_retriable;
 use crate::member::schema_waits::SchemaGate;
 use crate::metrics::Stage;
 use crate::settings::Batch;
+
+/// Records after which operators' questions are answered and what was decided is sent.
+const ROUND: usize = 32;
 
 impl Lane {
     pub(in crate::lane) fn work(&mut self) -> Result<(), LaneError> {
@@ -108,8 +109,7 @@ impl Lane {
         let now = self.now();
         let mut sending = Duration::ZERO;
         for (taken, record) in records.iter().enumerate() {
-            if taken.is_multiple_of(LOOK_AHEAD) {
-                self.prefetch(&records[taken..], &slots[taken..]);
+            if taken.is_multiple_of(ROUND) {
                 self.answer();
                 sending += send_ahead(&mut plan, &mut self.producer, &context);
             }
@@ -120,6 +120,10 @@ impl Lane {
                 left.insert(partition.number);
                 continue;
             }
+            // Where many wait, those of one partition come in a row.
+            let is_same = |record: &Record<'_>| record.partition() == partition.number;
+            let slot_at = |ahead| records.get(taken + ahead).filter(|r| is_same(r)).and_then(|_| slots[taken + ahead]);
+            partition.residents.shard().prefetch_ahead(slot_at);
             let outcome = partition.ingest(
                 &Incoming { record, slot: slots[taken], now },
                 &mut self.schemas,

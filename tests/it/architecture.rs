@@ -24,13 +24,15 @@ const MODULES: &[Module] = &[
     module("event", &[], &[]),
     module("calendar", &["event"], &[]),
     module("bytes", &["event"], &[]),
+    // A hint to the processor.
+    module("prefetch", &[], &[]),
     // Numbers in, numbers out. Its functions must not be the platform's, which differ in the last digit.
     module("churn", &[], &["libm"]),
     // A kind of fact is one file, its bytes included.
-    module("fact", &["event", "calendar", "bytes", "churn"], &[]),
+    module("fact", &["event", "calendar", "bytes", "prefetch", "churn"], &[]),
     module("rules", &["event", "calendar", "fact"], &[]),
     // The bytes of a customer's state are what a customer takes in memory, too.
-    module("engine", &["event", "calendar", "bytes", "churn", "fact", "rules"], &[]),
+    module("engine", &["event", "calendar", "bytes", "prefetch", "churn", "fact", "rules"], &[]),
     // It counts positions in the rankings of the rules, and predictions of the churn models.
     module("summary", &["event", "calendar", "rules", "churn", "engine"], &[]),
     module("settings", &["event"], &["config"]),
@@ -157,7 +159,8 @@ const MODULES: &[Module] = &[
 ];
 
 /// Modules whose result is a function of their arguments, so that replay, rebuild and test decide alike.
-const PURE: &[&str] = &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary", "audit"];
+const PURE: &[&str] =
+    &["event", "calendar", "bytes", "prefetch", "churn", "fact", "rules", "engine", "summary", "audit"];
 
 /// What would make a result depend on something else: threads, clocks, the environment, and the random order in which
 /// the standard library's maps are walked.

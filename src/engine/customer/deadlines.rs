@@ -1,6 +1,7 @@
 //! When each machine of a customer must next be evaluated.
 
 use crate::event::Instant;
+use crate::prefetch::prefetch;
 use crate::rules::{CohortIx, Machine, RankingIx};
 
 /// A machine by its place in the order of decision.
@@ -53,6 +54,11 @@ impl Deadlines {
             Err(index) if deadline < Instant::MAX => self.entries.insert(index, (place, deadline)),
             Err(_) => {}
         }
+    }
+
+    /// Asks for the memory of the deadlines.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.entries[..]);
     }
 
     /// They are few: a scan is as fast as a search.

@@ -3,6 +3,7 @@
 use std::ops::Index;
 
 use super::membership::Membership;
+use crate::prefetch::prefetch;
 
 /// The numbered values that differ from the initial one, ascending by number, so that what a customer has nothing to do
 /// with takes no memory. They are few and contiguous, so finding one costs about as much as indexing.
@@ -93,6 +94,11 @@ impl<T> Sparse<T> {
     /// Ascending by number.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Asks for the memory of the values.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.entries[..]);
     }
 
     pub(in crate::engine) fn heap_bytes(&self) -> usize {

@@ -10,6 +10,7 @@ use super::standing::RankedValues;
 use crate::event::stored_hash::tie_hash;
 use crate::event::{Instant, Number};
 use crate::fact::Fact;
+use crate::prefetch::prefetch;
 use crate::rules::RuleSet;
 
 /// One customer, decoded.
@@ -70,24 +71,23 @@ impl CustomerState {
         (self.sequence, self.as_of, self.tie_hash, self.risk) = (0, 0, 0, Risk::default());
     }
 
-    /// Touches the state itself. Returns something that depends on it, as the next two do: to be called one after the
-    /// other, as each needs what the one before it touches.
-    pub(in crate::engine) fn touch_fields(&self) -> i64 {
-        let lists = self.recent.len() ^ self.facts.len() ^ self.memberships.len() ^ self.ranked_values.len();
-        let times = self.known_since.0 ^ self.clock.0 ^ self.next_deadline.0 ^ self.as_of;
-        (lists as i64) ^ times ^ i64::from(self.deadlines.decided_at.is_some())
+    /// Asks for the lists to which the state points.
+    pub(in crate::engine) fn prefetch_lists(&self) {
+        self.facts.prefetch();
+        self.memberships.prefetch();
+        self.deadlines.prefetch();
+        prefetch(&self.recent[..]);
+        prefetch(&self.ranked_values[..]);
     }
 
-    /// Touches the lists that the state points to.
-    pub(in crate::engine) fn touch_lists(&self) -> i64 {
-        let facts = self.facts.iter().map(|(number, _)| number).sum::<usize>();
-        let memberships = self.memberships.iter().map(|(number, _)| number).sum::<usize>();
-        (facts ^ memberships) as i64 ^ self.recent.first().map_or(0, |id| id.at.0)
+    /// Asks for what the facts point to; their list is there by then.
+    pub(in crate::engine) fn prefetch_facts(&self) {
+        self.facts.iter().for_each(|(_, fact)| fact.prefetch());
     }
 
-    /// Touches what the facts point to.
-    pub(in crate::engine) fn touch_facts(&self) -> i64 {
-        self.facts.iter().fold(0, |sum, (_, fact)| sum.wrapping_add(fact.prefetch()))
+    /// Asks for what that points to in turn.
+    pub(in crate::engine) fn prefetch_facts_deeper(&self) {
+        self.facts.iter().for_each(|(_, fact)| fact.prefetch_deeper());
     }
 
     /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.

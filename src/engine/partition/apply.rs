@@ -102,6 +102,7 @@ impl Shard {
                 continue;
             }
             resident.timer_at = Instant::MAX;
+            self.prefetch_timers();
             let limit = until.min(at.next());
             if self.next_deadline(slot) >= limit {
                 self.set_timer(slot);

@@ -4,6 +4,7 @@
 use super::slot::Slot;
 use crate::bytes::Read;
 use crate::engine::customer::{CustomerState, Spares};
+use crate::prefetch::prefetch;
 use crate::rules::RuleSet;
 
 /// Customers at least, however little memory there is.
@@ -81,6 +82,11 @@ impl DecodedStates {
             }
         }
         None
+    }
+
+    /// Asks for a state's own memory.
+    pub(super) fn prefetch(&self, place: usize) {
+        prefetch(&*self.entries[place]);
     }
 
     pub(super) fn state(&self, place: usize) -> &CustomerState {

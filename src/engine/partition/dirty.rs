@@ -26,9 +26,9 @@ impl DirtyQueue {
         Some((self.batches.front()?.0, *self.slots.front()?))
     }
 
-    /// In their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
-        self.slots.iter().copied()
+    /// The one so many places after the first.
+    pub(super) fn get(&self, after: usize) -> Option<Slot> {
+        self.slots.get(after).copied()
     }
 
     /// Removes the one that `first` returned.

@@ -1,6 +1,5 @@
 //! Which customers in memory have changes that are not flushed yet, and since which batch.
 
-use super::prefetch::TOGETHER;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::slots::CLEAN;
@@ -34,12 +33,7 @@ impl Shard {
         if self.oldest_dirty()? > batch_start {
             return None;
         }
-        if self.dirty_ahead == 0 {
-            let next: Vec<Option<Slot>> = self.dirty.iter().take(TOGETHER).map(Some).collect();
-            self.prefetch(&next);
-            self.dirty_ahead = TOGETHER;
-        }
-        self.dirty_ahead -= 1;
+        self.prefetch_ahead(|ahead| self.dirty.get(ahead));
         let (_, slot) = self.dirty.first()?;
         self.dirty.pop();
         self.take_if_dirty(slot);

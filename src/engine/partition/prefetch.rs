@@ -1,17 +1,39 @@
 //! Loads from memory ahead of their use.
 //!
-//! What an event needs is at the end of chains of pointers, and a load from memory takes longer than a decision. So the
-//! chains of several customers are followed together, link by link: no load waits for that of another customer. See Chen,
-//! Ailamaki, Gibbons and Mowry, "Improving Hash Join Performance through Prefetching" (2004), group prefetching.
+//! What an event needs is at the end of chains of pointers, and a load from memory takes as long as a part of a decision.
+//! So the chains of several customers are followed together, link by link, and no load waits for another's. See Chen,
+//! Ailamaki, Gibbons and Mowry, "Improving Hash Join Performance through Prefetching" (2004): for the customers' places
+//! group prefetching, for their states software-pipelined prefetching.
 
 use std::hint::black_box;
 
 use super::packed::customer_of;
 use super::shard::Shard;
 use super::slot::Slot;
+use crate::prefetch::prefetch;
 
-/// Customers whose loads are under way together: about as many as a core can have, and their states stay in its caches.
-pub(super) const TOGETHER: usize = 32;
+/// Customers whose places are looked up together: about as many loads as a core can have under way.
+const TOGETHER: usize = 32;
+
+/// A link in the chain that leads to what an event needs.
+#[derive(Clone, Copy)]
+enum Link {
+    Slot,
+    /// What is packed, or the decoded state itself.
+    State,
+    Lists,
+    Facts,
+    /// To what the content of a fact points.
+    Deeper,
+}
+
+/// How many events before its use each link is asked for: in the time of four events memory has answered.
+const LINKS: [(usize, Link); 5] =
+    [(20, Link::Slot), (16, Link::State), (12, Link::Lists), (8, Link::Facts), (4, Link::Deeper)];
+
+/// How far the states of those whose timers come next are asked for: of the first the most.
+const TIMER_LINKS: [Link; 7] =
+    [Link::Deeper, Link::Facts, Link::Facts, Link::Lists, Link::Lists, Link::State, Link::State];
 
 impl Shard {
     /// Appends the slot of each customer who is in memory. `None`: a record without a customer.
@@ -34,34 +56,33 @@ impl Shard {
         }
     }
 
-    /// Touches what an event of each of these customers will need, so that it is in the cache by then. For the next few
-    /// customers: what is touched too early is gone again.
-    pub fn prefetch(&self, slots: &[Option<Slot>]) {
-        for slots in slots.chunks(TOGETHER) {
-            let mut states = [None; TOGETHER];
-            let mut touched: i64 = 0;
-            for (slot, state) in slots.iter().zip(&mut states) {
-                let Some(slot) = *slot else { continue };
-                *state = self.decoded(slot);
-                if state.is_none() {
-                    touched = touched.wrapping_add(touch(self.slab.get(self.slots[slot].block)));
-                }
+    /// Asks for the next part of what the events of the next few customers will need. `slot_at`: the slot of the customer
+    /// who comes so many places after the one to be decided now, if any.
+    pub fn prefetch_ahead(&self, slot_at: impl Fn(usize) -> Option<Slot>) {
+        for (ahead, link) in LINKS {
+            if let Some(slot) = slot_at(ahead) {
+                self.prefetch(slot, link);
             }
-            for state in states.iter().flatten() {
-                touched = touched.wrapping_add(state.touch_fields());
-            }
-            for state in states.iter().flatten() {
-                touched = touched.wrapping_add(state.touch_lists());
-            }
-            for state in states.iter().flatten() {
-                touched = touched.wrapping_add(state.touch_facts());
-            }
-            black_box(touched);
         }
     }
-}
 
-/// Touches one byte of each cache line.
-fn touch(bytes: &[u8]) -> i64 {
-    bytes.iter().step_by(64).map(|byte| i64::from(*byte)).sum()
+    /// The same for the timers that come next.
+    pub(super) fn prefetch_timers(&self) {
+        for ((_, slot), link) in self.timers.next_few().zip(TIMER_LINKS) {
+            self.prefetch(slot, link);
+        }
+    }
+
+    fn prefetch(&self, slot: Slot, link: Link) {
+        let resident = &self.slots[slot];
+        match (link, resident.place()) {
+            (Link::Slot, _) => prefetch(resident),
+            (Link::State, Some(place)) => self.decoded.prefetch(place),
+            (Link::State, None) => prefetch(self.slab.get(resident.block)),
+            (Link::Lists, Some(place)) => self.decoded.state(place).prefetch_lists(),
+            (Link::Facts, Some(place)) => self.decoded.state(place).prefetch_facts(),
+            (Link::Deeper, Some(place)) => self.decoded.state(place).prefetch_facts_deeper(),
+            (_, None) => {}
+        }
+    }
 }

@@ -55,8 +55,6 @@ pub struct Shard {
     pub(super) dirty: DirtyQueue,
     /// How many customers have changes not yet flushed.
     pub(super) dirty_count: usize,
-    /// About how many of the first in `dirty` are prefetched.
-    pub(super) dirty_ahead: usize,
     /// The hand of the clock that picks customers to evict.
     pub(super) hand: usize,
     /// The values by which the lane's counters count a customer, where those of the state are others.
@@ -90,7 +88,6 @@ impl Shard {
             batch_start: 0,
             dirty: DirtyQueue::default(),
             dirty_count: 0,
-            dirty_ahead: 0,
             hand: 0,
             counted: FxHashMap::default(),
             values_before: RankedValues::default(),
@@ -294,7 +291,7 @@ impl Shard {
     }
 
     /// The customer's state, if it is decoded.
-    pub(super) fn decoded(&self, slot: Slot) -> Option<&CustomerState> {
+    fn decoded(&self, slot: Slot) -> Option<&CustomerState> {
         self.slots[slot].place().map(|place| self.decoded.state(place))
     }
 

@@ -61,6 +61,11 @@ impl TimerQueue {
         self.len -= usize::from(self.near.pop().is_some());
     }
 
+    /// Those of the earliest hour, about in their order.
+    pub(super) fn next_few(&self) -> impl Iterator<Item = (Instant, Slot)> {
+        self.near.iter().map(|Reverse(entry)| *entry)
+    }
+
     /// Number of timers, stale ones included.
     pub(super) fn len(&self) -> usize {
         self.len

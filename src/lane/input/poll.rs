@@ -22,9 +22,6 @@ const ANSWER_EVERY_RECORDS: usize = 1_024;
 /// While a batch waits for records, how often operators' questions are answered.
 const ANSWER_EVERY: Duration = Duration::from_millis(5);
 
-/// Records whose states are prefetched together: a load from memory takes longer than a decision.
-pub(in crate::lane) const LOOK_AHEAD: usize = 32;
-
 /// An event of the consumer that ends a batch.
 pub(in crate::lane) enum ConsumerEvent {
     Assigned(Vec<i32>),
@@ -67,18 +64,6 @@ impl Lane {
         let stands = |partition: &&Partition| partition.is_overdue() || partition.is_waiting_for_clock();
         let partitions = self.partitions.values().filter(|p| !waits(&p.number) && !stands(p));
         partitions.map(|partition| (partition.number, partition.next_offset)).collect()
-    }
-
-    /// Prefetches the states that the next few records need.
-    pub(in crate::lane) fn prefetch(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
-        let next = &records[..records.len().min(LOOK_AHEAD)];
-        let mut begin = 0;
-        for of_one in next.chunk_by(|a, b| a.partition() == b.partition()) {
-            if let Some(partition) = self.partitions.get(&of_one[0].partition()) {
-                partition.residents.shard().prefetch(&slots[begin..begin + of_one.len()]);
-            }
-            begin += of_one.len();
-        }
     }
 
     /// Polls for events of the group while nothing is ingested.
