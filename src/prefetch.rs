@@ -8,21 +8,24 @@
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Of a long list the rest is left to the processor, which sees when memory is read in a row.
-const LINES_MAX: usize = 8;
+/// Of what is longer the rest is left to the processor, which sees when memory is read in a row.
+const BYTES_MAX: usize = 8 * LINE;
 
 /// Asks for a value's memory, without waiting for it. On processors other than x86-64 this does nothing.
 #[inline]
 pub fn prefetch<T: ?Sized>(value: &T) {
     let first: *const u8 = std::ptr::from_ref(value).cast();
-    let bytes = size_of_val(value);
-    let lines = bytes.div_ceil(LINE).min(LINES_MAX);
-    for line in 0..lines {
-        ask(first.wrapping_add(line * LINE));
+    for byte in (0..size_of_val(value).min(BYTES_MAX)).step_by(LINE) {
+        ask(first.wrapping_add(byte));
     }
-    // A value that does not begin with a line reaches into one more.
-    if 1 < bytes && bytes <= LINES_MAX * LINE {
-        ask(first.wrapping_add(bytes - 1));
+}
+
+/// Asks for both ends of a list: it grows at its end, and what falls out of a window is at its beginning.
+#[inline]
+pub fn prefetch_ends<T>(list: &[T]) {
+    if let (Some(first), Some(last)) = (list.first(), list.last()) {
+        ask(std::ptr::from_ref(first).cast());
+        ask(std::ptr::from_ref(last).cast());
     }
 }
 

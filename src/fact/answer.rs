@@ -6,7 +6,7 @@ use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases};
 use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, Span};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// The first A (or the `last`), the first B from then on, and at most `cap` B's that a late A may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +196,7 @@ impl Content for AnswerPoints {
     }
 
     fn prefetch(&self) {
-        prefetch(&self[..]);
+        prefetch_ends(self);
     }
 
     fn longest(&self) -> usize {

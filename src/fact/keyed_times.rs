@@ -4,7 +4,7 @@ use super::kind::{Content, halve};
 use super::times::{put_times, read_times};
 use crate::bytes::{Read, Reader};
 use crate::event::Instant;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// Times of different keys, or all times with their keys: ascending by `(time, key)`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,8 +57,8 @@ impl Content for KeyedTimes {
     }
 
     fn prefetch(&self) {
-        prefetch(&self.times[..]);
-        prefetch(&self.keys[..]);
+        prefetch_ends(&self.times);
+        prefetch_ends(&self.keys);
     }
 
     fn longest(&self) -> usize {

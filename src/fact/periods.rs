@@ -6,7 +6,7 @@ use super::kind::{Content, DistinctKey, EdgeTimes, FeedContext, Kind, LATE_PERIO
 use crate::bytes::{Read, Reader, put_i64, put_len, put_u64};
 use crate::calendar::Unit;
 use crate::event::{CustomerEvent, Instant};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// How many, counted up to `most`, in each of the last `back` calendar periods and the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Content for PeriodCounts {
     }
 
     fn prefetch(&self) {
-        prefetch(&self[..]);
+        prefetch_ends(self);
     }
 
     fn longest(&self) -> usize {

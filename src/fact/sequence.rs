@@ -11,7 +11,7 @@ use super::kind::{BARRED, Content, EdgeTimes, FeedContext, Kind, Names, Parts, P
 use super::times::{put_times, read_times};
 use crate::bytes::{Corrupt, Read, Reader, put_instant, put_len, put_u64};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// Maximum number of steps in a sequence, so that the steps that an event matches fit in the bits of one byte.
 pub const STEPS_MAX: usize = 8;
@@ -420,8 +420,8 @@ impl Content for SequenceProgress {
     }
 
     fn prefetch(&self) {
-        prefetch(&self.events[..]);
-        prefetch(&self.reached[..]);
+        prefetch_ends(&self.events);
+        prefetch_ends(&self.reached);
     }
 
     fn longest(&self) -> usize {

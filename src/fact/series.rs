@@ -8,7 +8,7 @@ use super::kind::{
 use super::times::{put_times, read_times};
 use crate::bytes::{Read, Reader, put_i64, put_instant, put_len, put_number, put_u64};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Span, Value};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// Times and numbers, the latest `exact` individually, older ones aggregated by day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,8 +213,8 @@ impl Content for TimesAndDays {
     }
 
     fn prefetch(&self) {
-        prefetch(&self.times[..]);
-        prefetch(&self.numbers[..]);
+        prefetch_ends(&self.times);
+        prefetch_ends(&self.numbers);
     }
 
     fn longest(&self) -> usize {

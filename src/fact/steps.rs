@@ -7,7 +7,7 @@ use super::times::{put_times, read_times};
 use super::{A, B, VIA};
 use crate::bytes::{Read, Reader, put_instant, put_u64};
 use crate::event::{CustomerEvent, Instant};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// The latest A, the first B after it, and the number of events between; at most `cap` of either are held individually.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,8 +164,8 @@ impl Content for StepsAfter {
     }
 
     fn prefetch(&self) {
-        prefetch(&self.b[..]);
-        prefetch(&self.via[..]);
+        prefetch_ends(&self.b);
+        prefetch_ends(&self.via);
     }
 
     fn longest(&self) -> usize {

@@ -3,7 +3,7 @@
 use super::kind::{Content, halve};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::Instant;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 impl Content for Vec<Instant> {
     fn is_empty(&self) -> bool {
@@ -15,7 +15,7 @@ impl Content for Vec<Instant> {
     }
 
     fn prefetch(&self) {
-        prefetch(&self[..]);
+        prefetch_ends(self);
     }
 
     fn longest(&self) -> usize {

@@ -7,7 +7,7 @@ use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, 
 use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// The A's that no B has answered, for each value of the key, or for all events where `key` is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl Content for OpenKeys {
     }
 
     fn prefetch(&self) {
-        prefetch(&self[..]);
+        prefetch_ends(self);
     }
 
     fn longest(&self) -> usize {

@@ -6,7 +6,7 @@ use super::times::{put_times, read_times};
 use super::{A, FactIx};
 use crate::bytes::{Corrupt, Read, Reader, put_number, put_text};
 use crate::event::{CustomerEvent, Instant, Kept, PropertyId, Span, Value};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_ends;
 
 /// Before texts are kept or compared, they are truncated to at most this many bytes, at a character boundary.
 pub const TEXT_MAX: usize = 256;
@@ -195,8 +195,8 @@ impl Content for TimedValues {
     }
 
     fn prefetch(&self) {
-        prefetch(&self.times[..]);
-        prefetch(&self.values[..]);
+        prefetch_ends(&self.times);
+        prefetch_ends(&self.values);
     }
 
     fn longest(&self) -> usize {

@@ -10,7 +10,7 @@ use super::standing::RankedValues;
 use crate::event::stored_hash::tie_hash;
 use crate::event::{Instant, Number};
 use crate::fact::Fact;
-use crate::prefetch::prefetch;
+use crate::prefetch::{prefetch, prefetch_ends};
 use crate::rules::RuleSet;
 
 /// One customer, decoded.
@@ -76,7 +76,7 @@ impl CustomerState {
         self.facts.prefetch();
         self.memberships.prefetch();
         self.deadlines.prefetch();
-        prefetch(&self.recent[..]);
+        prefetch_ends(&self.recent);
         prefetch(&self.ranked_values[..]);
     }
 

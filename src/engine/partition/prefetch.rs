@@ -5,8 +5,6 @@
 //! Ailamaki, Gibbons and Mowry, "Improving Hash Join Performance through Prefetching" (2004): for the customers' places
 //! group prefetching, for their states software-pipelined prefetching.
 
-use std::hint::black_box;
-
 use super::packed::customer_of;
 use super::shard::Shard;
 use super::slot::Slot;
@@ -42,8 +40,8 @@ impl Shard {
             let begin = found.len();
             let by_hash = |customer: &Option<&str>| self.by_customer.candidate(customer.as_ref()?.as_bytes());
             found.extend(customers.iter().map(by_hash));
-            let candidates = found[begin..].iter().flatten();
-            black_box(candidates.map(|slot| self.slab.get(self.slots[*slot].block).len()).sum::<usize>());
+            let ids = found[begin..].iter().flatten().map(|slot| self.slab.get(self.slots[*slot].block));
+            ids.for_each(|id| id.first().into_iter().for_each(prefetch));
             for (customer, found) in customers.iter().zip(&mut found[begin..]) {
                 let (Some(customer), Some(candidate)) = (customer, *found) else { continue };
                 if customer_of(self.slab.get(self.slots[candidate].block)) != customer.as_bytes() {
@@ -75,14 +73,23 @@ impl Shard {
 
     fn prefetch(&self, slot: Slot, link: Link) {
         let resident = &self.slots[slot];
-        match (link, resident.place()) {
-            (Link::Slot, _) => prefetch(resident),
-            (Link::State, Some(place)) => self.decoded.prefetch(place),
-            (Link::State, None) => prefetch(self.slab.get(resident.block)),
-            (Link::Lists, Some(place)) => self.decoded.state(place).prefetch_lists(),
-            (Link::Facts, Some(place)) => self.decoded.state(place).prefetch_facts(),
-            (Link::Deeper, Some(place)) => self.decoded.state(place).prefetch_facts_deeper(),
-            (_, None) => {}
+        if matches!(link, Link::Slot) {
+            // Nothing of it may be read: it is not here yet.
+            return prefetch(resident);
+        }
+        let Some(place) = resident.place() else {
+            // A timer may outlive its customer.
+            if matches!(link, Link::State) && !resident.block.is_empty() {
+                prefetch(self.slab.get(resident.block));
+            }
+            return;
+        };
+        match link {
+            Link::Slot => {}
+            Link::State => self.decoded.prefetch(place),
+            Link::Lists => self.decoded.state(place).prefetch_lists(),
+            Link::Facts => self.decoded.state(place).prefetch_facts(),
+            Link::Deeper => self.decoded.state(place).prefetch_facts_deeper(),
         }
     }
 }
