@@ -84,7 +84,12 @@ impl DecodedStates {
         None
     }
 
-    /// Asks for a state's own memory.
+    /// Asks for the pointer to a state.
+    pub(super) fn prefetch_place(&self, place: usize) {
+        prefetch(&self.entries[place]);
+    }
+
+    /// Asks for a state's own memory; the pointer to it is there by then.
     pub(super) fn prefetch(&self, place: usize) {
         prefetch(&*self.entries[place]);
     }

@@ -17,7 +17,8 @@ const TOGETHER: usize = 32;
 #[derive(Clone, Copy)]
 enum Link {
     Slot,
-    /// What is packed, or the decoded state itself.
+    /// What is packed, or the pointer to the decoded state.
+    Place,
     State,
     Lists,
     Facts,
@@ -25,13 +26,13 @@ enum Link {
     Deeper,
 }
 
-/// How many events before its use each link is asked for: in the time of four events memory has answered.
-const LINKS: [(usize, Link); 5] =
-    [(20, Link::Slot), (16, Link::State), (12, Link::Lists), (8, Link::Facts), (4, Link::Deeper)];
+/// How many events before its use each link is asked for: in the time of some events memory has answered.
+const LINKS: [(usize, Link); 6] =
+    [(22, Link::Slot), (18, Link::Place), (14, Link::State), (11, Link::Lists), (8, Link::Facts), (4, Link::Deeper)];
 
 /// How far the states of those whose timers come next are asked for: of the first the most.
 const TIMER_LINKS: [Link; 7] =
-    [Link::Deeper, Link::Facts, Link::Facts, Link::Lists, Link::Lists, Link::State, Link::State];
+    [Link::Deeper, Link::Facts, Link::Facts, Link::Lists, Link::State, Link::Place, Link::Slot];
 
 impl Shard {
     /// Appends the slot of each customer who is in memory. `None`: a record without a customer.
@@ -79,13 +80,14 @@ impl Shard {
         }
         let Some(place) = resident.place() else {
             // A timer may outlive its customer.
-            if matches!(link, Link::State) && !resident.block.is_empty() {
+            if matches!(link, Link::Place) && !resident.block.is_empty() {
                 prefetch(self.slab.get(resident.block));
             }
             return;
         };
         match link {
             Link::Slot => {}
+            Link::Place => self.decoded.prefetch_place(place),
             Link::State => self.decoded.prefetch(place),
             Link::Lists => self.decoded.state(place).prefetch_lists(),
             Link::Facts => self.decoded.state(place).prefetch_facts(),
