@@ -14,8 +14,14 @@ const BYTES_MAX: usize = 8 * LINE;
 /// Asks for a value's memory, without waiting for it. On processors other than x86-64 this does nothing.
 #[inline]
 pub fn prefetch<T: ?Sized>(value: &T) {
+    prefetch_from(value, size_of_val(value));
+}
+
+/// Asks for so many bytes from a value on: what follows it in memory may be part of it, or anything.
+#[inline]
+pub fn prefetch_from<T: ?Sized>(value: &T, bytes: usize) {
     let first: *const u8 = std::ptr::from_ref(value).cast();
-    for byte in (0..size_of_val(value).min(BYTES_MAX)).step_by(LINE) {
+    for byte in (0..bytes.min(BYTES_MAX)).step_by(LINE) {
         ask(first.wrapping_add(byte));
     }
 }

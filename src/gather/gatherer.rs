@@ -175,7 +175,7 @@ impl Gatherer {
             clock: Watch::new(),
             now: None,
             backoff: backoff(),
-            fences: FencingHistory::default(),
+            fences: FencingHistory::starting(Moment::now()),
             brokers,
             last_figures: Moment::now(),
         })

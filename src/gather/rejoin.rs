@@ -1,6 +1,6 @@
 //! Rejoining the group after this thread was fenced, as a member or as a producer: mostly by a delayed request of its own.
-//! Of two processes with one `kafka.instance_id` the one that is fenced for the third time within two minutes stops. Lanes
-//! do the same (`lane::group::rejoin`).
+//! Of two processes with one `kafka.instance_id` the older one stops when it is fenced for the third time within two minutes.
+//! Lanes do the same (`lane::group::rejoin`).
 
 use std::time::Instant as Moment;
 

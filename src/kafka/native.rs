@@ -18,6 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::timestamp::Timestamp;
+use crate::prefetch::prefetch_from;
 
 pub(super) mod ask;
 pub(super) mod produce;
@@ -216,6 +217,9 @@ impl Drop for Event<'_> {
     }
 }
 
+/// What librdkafka has of a message beyond what it shows, its timestamp for one, follows in memory.
+const MESSAGE_BYTES: usize = 192;
+
 /// A fetched message and the event that keeps its memory.
 pub(super) struct Fetched<'a> {
     #[expect(dead_code, reason = "keeps the message's memory alive")]
@@ -237,6 +241,10 @@ impl Fetched<'_> {
             if name.is_null() { c"" } else { CStr::from_ptr(name) }
         };
         name.to_str().unwrap_or_default()
+    }
+
+    pub(super) fn prefetch(&self) {
+        prefetch_from(self.message(), MESSAGE_BYTES);
     }
 
     pub(super) fn partition(&self) -> i32 {

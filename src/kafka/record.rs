@@ -38,6 +38,11 @@ impl<'a> Record<'a> {
         self.fetched.payload()
     }
 
+    /// Asks for what librdkafka has of the record: another thread wrote it.
+    pub fn prefetch(&self) {
+        self.fetched.prefetch();
+    }
+
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.fetched.timestamp()

@@ -152,7 +152,7 @@ impl Lane {
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
             failures: PartitionFailures::default(),
-            fences: FencingHistory::default(),
+            fences: FencingHistory::starting(Moment::now()),
             schema_waits: SchemaWaits::default(),
             to_seek: BTreeSet::new(),
             denied: AccessDenied::default(),

@@ -21,6 +21,9 @@ use crate::member::schema_waits::SchemaGate;
 use crate::metrics::Stage;
 use crate::settings::Batch;
 
+/// How many records before its turn a record itself is asked for.
+const RECORDS_AHEAD: usize = 8;
+
 /// Records after which operators' questions are answered and what was decided is sent.
 const ROUND: usize = 32;
 
@@ -124,6 +127,7 @@ impl Lane {
             let is_same = |record: &Record<'_>| record.partition() == partition.number;
             let slot_at = |ahead| records.get(taken + ahead).filter(|r| is_same(r)).and_then(|_| slots[taken + ahead]);
             partition.residents.shard().prefetch_ahead(slot_at);
+            records.get(taken + RECORDS_AHEAD).into_iter().for_each(Record::prefetch);
             let outcome = partition.ingest(
                 &Incoming { record, slot: slots[taken], now },
                 &mut self.schemas,

@@ -28,6 +28,7 @@ pub(super) struct Member {
     settings: Vec<String>,
     folder: PathBuf,
     child: Option<Child>,
+    started: Instant,
     starts: u32,
     log: PathBuf,
     read_to: u64,
@@ -53,6 +54,7 @@ impl Member {
             settings,
             folder: folder.to_owned(),
             child: None,
+            started: Instant::now(),
             starts: 0,
             log: PathBuf::new(),
             read_to: 0,
@@ -69,6 +71,11 @@ impl Member {
         self.child.is_some()
     }
 
+    /// How long it has been running, if it is.
+    pub(super) fn runs_for(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(super) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
@@ -77,6 +84,7 @@ impl Member {
     pub(super) fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs", self.name);
         self.starts += 1;
+        self.started = Instant::now();
         self.log = self.folder.join(format!("{}-{}.log", self.name, self.starts));
         self.read_to = 0;
         self.restart_at = None;

@@ -55,7 +55,7 @@ const MODULES: &[Module] = &[
     // Customers between memory and the database: the lane does it with Kafka, the engine's benchmark without. Rules are
     // loaded in its tests.
     module("residents", &["event", "rules", "engine", "store"], &[]),
-    module("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
+    module("kafka", &["prefetch", "settings"], &["rdkafka", "rdkafka_sys"]),
     module("metrics", &["event"], &["prometheus"]),
     // What loops that read in a consumer group and write in transactions have in common.
     module("member", &["event", "settings", "clock", "backoff", "codec", "kafka", "metrics"], &[]),

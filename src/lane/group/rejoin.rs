@@ -3,8 +3,8 @@
 //! The last member to join under an instance id, and the last producer to register a transactional id, fence the one
 //! before. That is usually another process with the same `kafka.instance_id`. It can also be this one: a broker that
 //! was stalled, or handed its groups over, may carry out a request of ours after our retry of it. So a fenced lane
-//! rejoins. Two processes would fence each other in turns that way; the one that is fenced for the third time within
-//! two minutes stops.
+//! rejoins. Two processes would fence each other in turns that way; the older one, which is fenced first, stops when that
+//! happens for the third time within two minutes ([`FencingHistory`](crate::member::fencing::FencingHistory)).
 
 use std::time::Instant as Moment;
 

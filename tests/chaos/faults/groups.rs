@@ -14,6 +14,10 @@ const WRONG_CONFIGURATION: i32 = 78;
 const SIGTERM: i32 = 15;
 /// They shut each other out within a heartbeat of each join, until one has been shut out for the third time.
 const TWINS_SETTLE_WITHIN: Duration = Duration::from_secs(60);
+/// A process that has run longer when its twin comes is the older one, and the twin the newcomer.
+const YOUNG_FOR: Duration = Duration::from_secs(15);
+/// From the end of one of two to that of the other, if both end.
+const BOTH_END_WITHIN: Duration = Duration::from_secs(4);
 
 /// Asks a process to stop and expects that it does so in time and in good order.
 fn stop_member(field: &mut Field, number: usize) {
@@ -77,6 +81,7 @@ pub(super) fn twin_on_another_disk(field: &mut Field, random: &mut Random) -> Be
 fn twin(field: &mut Field, number: usize, on_another_disk: bool) -> Begun {
     let member = &mut field.members[number];
     member.busy = true;
+    let is_young = member.runs_for() < YOUNG_FOR;
     let log = member.twin_log();
     let other = member.disk.path().join("twin");
     std::fs::remove_dir_all(&other).ok();
@@ -102,15 +107,22 @@ fn twin(field: &mut Field, number: usize, on_another_disk: bool) -> Begun {
         field.findings.add(&format!("of {name} and its twin one ended with {code:?}, not {WRONG_CONFIGURATION}"));
     }
     let member = &mut field.members[number];
+    // Of two that were started at about the same time none is the older one: both may end.
+    let both_ended = is_young && {
+        thread::sleep(BOTH_END_WITHIN);
+        let other = if twin_ended { member.child() } else { Some(&mut second) };
+        other.is_none_or(|child| child.try_wait().unwrap().is_some())
+    };
     if twin_ended {
         second.kill().ok();
         second.wait().unwrap();
-        if !member.is_running() {
+        if both_ended {
+            member.kill9();
             member.start();
         }
     } else {
         member.kill9();
-        if on_another_disk {
+        if on_another_disk || both_ended {
             // The pod's own disk comes back with the pod.
             second.kill().ok();
             second.wait().unwrap();
