@@ -32,6 +32,8 @@ use crate::settings::{Kafka, OnStop, Settings};
 const TRANSACTION_TIMEOUT_MS: &str = "3000";
 /// How long leaving the group may take.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
+/// Bytes that a record takes on its way besides its own, about.
+const RECORD_BYTES: usize = 1_024;
 /// Between two updates of what metrics show.
 const FIGURES_EVERY: Duration = Duration::from_secs(2);
 
@@ -74,6 +76,11 @@ pub(crate) fn kafka_of(settings: &Kafka, number: usize) -> Kafka {
 /// Bytes of records that each client of a gathering thread may queue, and that may be at hand.
 pub(super) fn queue_bytes(settings: &Settings) -> usize {
     usize::try_from(settings.memory.gathered() / 3).unwrap_or(usize::MAX) / settings.gather.lanes.max(1)
+}
+
+/// Records of one batch: with little memory fewer than are set.
+pub(super) fn records_max(settings: &Settings) -> usize {
+    settings.batch.max_records.min(queue_bytes(settings) / RECORD_BYTES).max(1)
 }
 
 /// A partition of a source that is gathered here.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use super::gatherer::{Gatherer, Partition};
+use super::gatherer::{Gatherer, Partition, records_max};
 use super::mapper::Bounds;
 use super::merge::{Merge, Waiting};
 use super::reading::{Content, Fate, Reading, needed};
@@ -181,8 +181,7 @@ impl Gatherer {
 
     /// Was as much taken in as a batch takes?
     fn is_full(&self, taken: &Taken) -> bool {
-        let batch = &self.settings.batch;
-        taken.records >= batch.max_records || taken.bytes as u64 >= batch.max_bytes
+        taken.records >= records_max(&self.settings) || taken.bytes as u64 >= self.settings.batch.max_bytes
     }
 
     pub(super) fn handle(&mut self, event: Event) -> Result<(), MemberError> {

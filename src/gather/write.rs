@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::batch::{Batch, Part};
-use super::gatherer::{Gatherer, Partition};
+use super::gatherer::{Gatherer, Partition, records_max};
 use super::reading::{Fate, Target, Written};
 use super::start::METADATA;
 use crate::event::Instant;
@@ -43,7 +43,8 @@ impl Gatherer {
         };
         let mut batch = Batch::default();
         let bytes_max = usize::try_from(self.settings.batch.max_bytes).unwrap_or(usize::MAX);
-        while batch.records.len() < self.settings.batch.max_records && batch.bytes < bytes_max {
+        let records_max = records_max(&self.settings);
+        while batch.records.len() < records_max && batch.bytes < bytes_max {
             let Some((number, record)) = self.merge.pop(bound) else { break };
             batch.take(number, record);
         }
