@@ -69,3 +69,22 @@ fn deadlines_of_one_instant_can_be_decided_a_few_at_a_time() {
     }
     assert_eq!((turns, effects.len()), (vec![4, 4, 2], 10));
 }
+
+/// Among so many some have the hash of another: they are found all the same, and those who are not there are not.
+#[test]
+fn customers_who_are_looked_up_together_are_found_as_each_alone() {
+    const CUSTOMERS: usize = 300_000;
+    let mut shard = shard();
+    let ids: Vec<String> = (0..2 * CUSTOMERS).map(|n| format!("c{n}")).collect();
+    for id in ids.iter().step_by(2) {
+        shard.find_or_new(id);
+    }
+    let mut asked: Vec<Option<&str>> = ids.iter().map(|id| Some(id.as_str())).collect();
+    asked[7] = None;
+    let mut found = vec![None];
+    shard.find_all(&asked, &mut found);
+    assert_eq!(found.len(), 1 + asked.len());
+    let other = |(id, found): &(&Option<&str>, &Option<_>)| **found != id.and_then(|id| shard.slot_of(id));
+    assert_eq!(asked.iter().zip(&found[1..]).find(other), None);
+    assert_eq!(found.iter().flatten().count(), CUSTOMERS);
+}
