@@ -173,7 +173,7 @@ pub(in crate::lane) fn load_states(
         let unknown = customers.iter().zip(&slots[begin..]).filter(|(_, slot)| slot.is_none());
         missing.entry(number).or_default().extend(unknown.filter_map(|(customer, _)| *customer));
     }
-    for (number, missing) in missing {
+    for (number, missing) in missing.into_iter().filter(|(_, missing)| !missing.is_empty()) {
         let outcome = partitions.get_mut(&number).map_or(Ok(0), |partition| partition.residents.load(missing));
         if let Err(error) = outcome {
             partitions.remove(&number);
