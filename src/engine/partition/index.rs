@@ -25,7 +25,7 @@ struct Entry {
     slot: Slot,
 }
 
-fn hash_of(customer: &[u8]) -> u32 {
+pub(super) fn hash_of(customer: &[u8]) -> u32 {
     (BuildHasherDefault::<FxHasher>::default().hash_one(customer) >> 32) as u32
 }
 
