@@ -188,15 +188,17 @@ impl Backfill {
     /// Must a schema still be waited for? Reports the wait while it must.
     fn wait_for_schema(&mut self, schema: SchemaKey, partition: i32, tools: &mut MigrationTools<'_>) -> bool {
         self.patience.update([schema], tools.schemas);
+        // Asked once: the answer may come at any moment, and a wait that is reported afterwards would never end.
+        let obstacle = self.patience.obstacle(schema, tools.schemas);
         for cause in [WaitCause::Schema, WaitCause::Registry] {
-            match self.patience.obstacle(schema, tools.schemas) {
-                Some(Obstacle { cause: found, detail }) if found == cause => {
+            match &obstacle {
+                Some(Obstacle { cause: found, detail }) if *found == cause => {
                     let detail = format!("{detail}; the input is being read again for an edit of the rules");
                     tools.health.wait(Wait { cause, partition: Some(partition), detail });
                 }
                 _ => tools.health.resume(cause, Some(partition)),
             }
         }
-        self.patience.obstacle(schema, tools.schemas).is_some()
+        obstacle.is_some()
     }
 }
