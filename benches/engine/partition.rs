@@ -158,9 +158,7 @@ impl Bench {
     fn read(&mut self, records: &Records) {
         self.slots.clear();
         let keys: Vec<Option<&str>> = records.iter().map(|(key, _)| Some(key)).collect();
-        self.residents.find_all(&keys, &mut self.slots);
-        let unknown = keys.iter().zip(&self.slots).filter(|(_, slot)| slot.is_none());
-        let missing = unknown.filter_map(|(key, _)| *key).collect();
+        let missing = self.residents.find_all(&keys, &mut self.slots);
         self.cost.states_read += self.residents.load(missing).unwrap() as u64;
     }
 

@@ -84,9 +84,13 @@ impl Residents {
         self.shard.find(customer)
     }
 
-    /// Appends the slot of each customer who is in memory. `None`: a record without a customer.
-    pub fn find_all(&mut self, customers: &[Option<&str>], found: &mut Vec<Option<Slot>>) {
+    /// Appends the slot of each customer who is in memory. `None`: a record without a customer. Returns those who are not in
+    /// memory.
+    pub fn find_all<'c>(&mut self, customers: &[Option<&'c str>], found: &mut Vec<Option<Slot>>) -> Vec<&'c str> {
+        let begin = found.len();
         self.shard.find_all(customers, found);
+        let missing = customers.iter().zip(&found[begin..]).filter(|(_, slot)| slot.is_none());
+        missing.filter_map(|(customer, _)| *customer).collect()
     }
 
     /// The slot of a customer whose state was loaded, or who is new.

@@ -89,7 +89,7 @@ impl DecodedStates {
         prefetch(&self.entries[place]);
     }
 
-    /// Asks for a state's own memory; the pointer to it is there by then.
+    /// Asks for a state's own memory, and what is noted of it; the pointer to them is there by then.
     pub(super) fn prefetch(&self, place: usize) {
         prefetch(&*self.entries[place]);
     }

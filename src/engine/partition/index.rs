@@ -40,19 +40,11 @@ impl CustomerIndex {
         Self { tables: vec![HashTable::new(); TABLES], len: 0 }
     }
 
-    /// The slot of a customer. `id_of`: the id of the customer in a slot.
-    pub(super) fn find<'s>(&self, id: &[u8], id_of: impl Fn(Slot) -> &'s [u8]) -> Option<Slot> {
+    /// The first slot that `is` accepts of those whose customer's id has the hash of this one; hardly ever are there two.
+    pub(super) fn find(&self, id: &[u8], is: impl Fn(Slot) -> bool) -> Option<Slot> {
         let hash = hash_of(id);
-        let found = self.tables[hash as usize % TABLES]
-            .find(spread(hash), |entry| entry.hash == hash && id_of(entry.slot) == id);
-        found.map(|entry| entry.slot)
-    }
-
-    /// A slot whose customer's id has the hash of this one: of any other it is the rarest exception. `None`: the customer is
-    /// in none.
-    pub(super) fn candidate(&self, id: &[u8]) -> Option<Slot> {
-        let hash = hash_of(id);
-        let found = self.tables[hash as usize % TABLES].find(spread(hash), |entry| entry.hash == hash);
+        let found =
+            self.tables[hash as usize % TABLES].find(spread(hash), |entry| entry.hash == hash && is(entry.slot));
         found.map(|entry| entry.slot)
     }
 

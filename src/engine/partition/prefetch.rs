@@ -5,9 +5,9 @@
 //! Ailamaki, Gibbons and Mowry, "Improving Hash Join Performance through Prefetching" (2004): for the customers' places
 //! group prefetching, for their states software-pipelined prefetching.
 
-use super::packed::customer_of;
 use super::shard::Shard;
 use super::slot::Slot;
+use crate::engine::customer::CustomerState;
 use crate::prefetch::prefetch;
 
 /// Customers whose places are looked up together: about as many loads as a core can have under way.
@@ -39,13 +39,13 @@ impl Shard {
     pub fn find_all(&mut self, customers: &[Option<&str>], found: &mut Vec<Option<Slot>>) {
         for customers in customers.chunks(TOGETHER) {
             let begin = found.len();
-            let by_hash = |customer: &Option<&str>| self.by_customer.candidate(customer.as_ref()?.as_bytes());
+            let by_hash = |customer: &Option<&str>| self.by_customer.find(customer.as_ref()?.as_bytes(), |_| true);
             found.extend(customers.iter().map(by_hash));
             let ids = found[begin..].iter().flatten().map(|slot| self.slab.get(self.slots[*slot].block));
             ids.for_each(|id| id.first().into_iter().for_each(prefetch));
             for (customer, found) in customers.iter().zip(&mut found[begin..]) {
                 let (Some(customer), Some(candidate)) = (customer, *found) else { continue };
-                if customer_of(self.slab.get(self.slots[candidate].block)) != customer.as_bytes() {
+                if !self.is_of(candidate, customer) {
                     *found = self.slot_of(customer);
                 }
                 if let Some(slot) = *found {
@@ -74,24 +74,20 @@ impl Shard {
 
     fn prefetch(&self, slot: Slot, link: Link) {
         let resident = &self.slots[slot];
-        if matches!(link, Link::Slot) {
-            // Nothing of it may be read: it is not here yet.
-            return prefetch(resident);
-        }
-        let Some(place) = resident.place() else {
-            // A timer may outlive its customer.
-            if matches!(link, Link::Place) && !resident.block.is_empty() {
-                prefetch(self.slab.get(resident.block));
-            }
-            return;
-        };
+        let state = || resident.place().map(|place| self.decoded.state(place));
         match link {
-            Link::Slot => {}
-            Link::Place => self.decoded.prefetch_place(place),
-            Link::State => self.decoded.prefetch(place),
-            Link::Lists => self.decoded.state(place).prefetch_lists(),
-            Link::Facts => self.decoded.state(place).prefetch_facts(),
-            Link::Deeper => self.decoded.state(place).prefetch_facts_deeper(),
+            // Nothing of it may be read: it is not here yet.
+            Link::Slot => prefetch(resident),
+            Link::Place => match resident.place() {
+                Some(place) => self.decoded.prefetch_place(place),
+                None if !resident.block.is_empty() => prefetch(self.slab.get(resident.block)),
+                // A timer may outlive its customer.
+                None => {}
+            },
+            Link::State => resident.place().into_iter().for_each(|place| self.decoded.prefetch(place)),
+            Link::Lists => state().into_iter().for_each(CustomerState::prefetch_lists),
+            Link::Facts => state().into_iter().for_each(CustomerState::prefetch_facts),
+            Link::Deeper => state().into_iter().for_each(CustomerState::prefetch_facts_deeper),
         }
     }
 }

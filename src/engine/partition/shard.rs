@@ -129,8 +129,12 @@ impl Shard {
     /// Where the customer is, if in memory; for eviction this is no reference to it.
     #[must_use]
     pub fn slot_of(&self, customer: &str) -> Option<Slot> {
-        let id_of = |slot: Slot| customer_of(self.slab.get(self.slots[slot].block));
-        self.by_customer.find(customer.as_bytes(), id_of)
+        self.by_customer.find(customer.as_bytes(), |slot| self.is_of(slot, customer))
+    }
+
+    /// Is this the slot of the customer?
+    pub(super) fn is_of(&self, slot: Slot, customer: &str) -> bool {
+        customer_of(self.slab.get(self.slots[slot].block)) == customer.as_bytes()
     }
 
     /// The customer's state, if in memory; for eviction this is no reference to it.

@@ -163,17 +163,17 @@ pub(in crate::lane) fn load_states(
     // Where many wait, many of one partition come in a row.
     for of_one in records.chunk_by(|a, b| a.partition() == b.partition()) {
         let number = of_one[0].partition();
-        let begin = slots.len();
         let Some(partition) = partitions.get_mut(&number) else {
-            slots.resize(begin + of_one.len(), None);
+            slots.resize(slots.len() + of_one.len(), None);
             continue;
         };
         let customers: Vec<Option<&str>> = of_one.iter().map(|record| record.key().and_then(text)).collect();
-        partition.residents.find_all(&customers, &mut slots);
-        let unknown = customers.iter().zip(&slots[begin..]).filter(|(_, slot)| slot.is_none());
-        missing.entry(number).or_default().extend(unknown.filter_map(|(customer, _)| *customer));
+        let unknown = partition.residents.find_all(&customers, &mut slots);
+        if !unknown.is_empty() {
+            missing.entry(number).or_default().extend(unknown);
+        }
     }
-    for (number, missing) in missing.into_iter().filter(|(_, missing)| !missing.is_empty()) {
+    for (number, missing) in missing {
         let outcome = partitions.get_mut(&number).map_or(Ok(0), |partition| partition.residents.load(missing));
         if let Err(error) = outcome {
             partitions.remove(&number);

@@ -118,6 +118,8 @@ fn twin(field: &mut Field, number: usize, on_another_disk: bool) -> Begun {
         second.wait().unwrap();
         if both_ended {
             member.kill9();
+        }
+        if !member.is_running() {
             member.start();
         }
     } else {

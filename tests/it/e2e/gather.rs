@@ -228,6 +228,10 @@ fn partitions_that_are_added_to_a_topic_are_gathered_from_their_beginning() {
     let last = after.close().max(last_before);
     settled(&lab, &one, last);
     one.stop();
+    for (kind, partitions) in [topics[0], topics[2]] {
+        let read = lab.with_partitions(partitions).read(kind);
+        assert!(read.iter().all(|records| !records.is_empty()), "the added partitions of {kind} got records");
+    }
     let found = everything_is_right(&lab, &topics);
     println!("added: {found:?}");
     assert!(found.changes > 50, "too little happened: {found:?}");

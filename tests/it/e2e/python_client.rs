@@ -100,6 +100,7 @@ fn the_python_of_the_page_sends_events_that_are_applied() {
             .replace("customer-events", &lab.topic("in"))
             .replace("http://schema-registry:8081", &registry.address)
             .replace("kafka-1:9092", &lab.bootstrap);
+        println!("{script}");
         printed(Command::new(&python).args(["-c", &script]).current_dir(root));
     }
     lab.read_through();
